@@ -78,7 +78,7 @@ def options_of(
     for field in fields(cls):
         key, hint = prefix + field.name, hints[field.name]
         value = getattr(default, field.name) if default is not MISSING else _default_of(field)
-        variants = [variant for variant in _alternatives(hint) if is_dataclass(variant)]
+        variants: list[Any] = [variant for variant in _alternatives(hint) if is_dataclass(variant)]
         if not variants:
             is_positional = bool(field.metadata.get("positional", False))
             yield Option(key, hint, value, docs.get(field.name, ""), is_positional)
@@ -438,9 +438,11 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     hints = typing.get_type_hints(cls)
     for field in fields(typing.cast(Any, cls)):
         key = prefix + field.name
-        variants = [variant for variant in _alternatives(hints[field.name]) if is_dataclass(variant)]
+        variants: list[Any] = [
+            variant for variant in _alternatives(hints[field.name]) if is_dataclass(variant)
+        ]
         if not variants:
-            value = values[key] if key in values else field.default
+            value: Any = values[key] if key in values else field.default
             arguments[field.name] = tuple(value) if _item_type(hints[field.name]) else value
         else:
             chosen = variants[0]
