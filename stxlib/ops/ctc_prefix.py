@@ -1,0 +1,138 @@
+"""CTC prefix scores: how probable it is that the label sequence begins with a given prefix.
+
+With `x_t(c)` the log probability of label c at frame t (t = 1..T), and a prefix g that ends in the label `last(g)`:
+
+    r^n_t(g)   log probability that frames 1..t are an alignment of g that ends in the last label of g
+    r^b_t(g)   the same, ending in blank;  r^n_0 = -inf,  r^b_0(g) = 0 if g is empty else -inf
+    phi_t(g,c) = r^b_t(g)                          if c = last(g)   (a blank has to stand between equal labels)
+               = log(exp r^n_t(g) + exp r^b_t(g))  otherwise
+
+    psi(gc)    = logsumexp_{t=1..T} phi_{t-1}(g,c) + x_t(c)          log P(the labels begin with gc)
+    p(g)       = log(exp r^n_T(g) + exp r^b_T(g))                    log P(the labels are g)
+    r^n_t(gc)  = log(exp r^n_{t-1}(gc) + exp phi_{t-1}(g,c)) + x_t(c)
+    r^b_t(gc)  = log(exp r^b_{t-1}(gc) + exp r^n_{t-1}(gc)) + x_t(blank)
+
+Source: Watanabe et al., Hybrid CTC/Attention Architecture for End-to-End Speech Recognition, 2017, algorithm 2; Graves 2008, section 7.
+`prefix_score` is the readable specification, one prefix at a time. `CtcPrefixes` scores many prefixes of many utterances at once:
+psi of a candidate needs only the state of the prefix that it extends, so the recursion over frames runs for the survivors of a beam alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BLANK = 0
+NEVER = float("-inf")
+
+
+def _log_add(a: float, b: float) -> float:
+    return max(a, b) + math.log1p(math.exp(-abs(a - b))) if max(a, b) > NEVER else NEVER
+
+
+def prefix_score(log_probs: Tensor, prefix: Sequence[int]) -> tuple[float, float]:
+    """Log probability that an utterance's labels begin with `prefix`, and that they are exactly `prefix`.
+
+    log_probs: (T, V) log probabilities of the frames of one utterance, no padding; label 0 is blank.
+    prefix: labels without blank; may be empty (then the first value is 0: everything begins with nothing).
+    Impossible (more labels than frames, ...) is -inf. Computed in double precision.
+    """
+    assert BLANK not in prefix, f"a prefix holds no blank, got {list(prefix)}"
+    x = log_probs.tolist()
+    num_frames = len(x)
+    ends_in_label = [NEVER] * (num_frames + 1)  # r^n
+    ends_in_blank = [0.0] + [NEVER] * num_frames  # r^b
+    for t in range(num_frames):
+        ends_in_blank[t + 1] = ends_in_blank[t] + x[t][BLANK]
+    psi, last = 0.0, BLANK
+    for label in prefix:
+        psi = NEVER
+        old_label, old_blank = ends_in_label, ends_in_blank
+        ends_in_label, ends_in_blank = [NEVER] * (num_frames + 1), [NEVER] * (num_frames + 1)
+        for t in range(num_frames):
+            phi = old_blank[t] if label == last else _log_add(old_label[t], old_blank[t])
+            psi = _log_add(psi, phi + x[t][label])
+            ends_in_label[t + 1] = _log_add(ends_in_label[t], phi) + x[t][label]
+            ends_in_blank[t + 1] = _log_add(ends_in_blank[t], ends_in_label[t]) + x[t][BLANK]
+        last = label
+    return psi, _log_add(ends_in_label[-1], ends_in_blank[-1])
+
+
+@dataclass(frozen=True)
+class CtcPrefixes:
+    """R prefixes ("rows") of B utterances with their CTC forward variables; never changed, only followed by new ones.
+
+    A frame past the end of its utterance is a certain blank, which leaves psi and p as they are: shorter utterances
+    need no other treatment, and what the padding holds is not looked at.
+    """
+
+    log_probs: Tensor  # (T, B, V) float32 or float64
+    forward: Tensor  # (T + 1, 2, R): r^n and r^b after 0..T frames
+    last: Tensor  # (R,) int64: last label of each prefix; blank = the empty prefix
+    utts: Tensor  # (R,) int64 in 0..B-1: utterance that each row belongs to
+
+    @classmethod
+    def start(cls, log_probs: Tensor, lens: Tensor) -> CtcPrefixes:
+        """One empty prefix for every utterance: row b is utterance b.
+
+        log_probs: (B, T, V) log probabilities, -inf allowed, label 0 is blank; half precision is widened to float32.
+        lens: (B,) int, 0..T.
+        """
+        num_utts, num_frames, _ = log_probs.shape
+        if log_probs.dtype != torch.float64:
+            log_probs = log_probs.float()
+        log_probs = log_probs.transpose(0, 1)  # (T, B, V)
+        past = torch.arange(num_frames, device=log_probs.device)[:, None] >= lens.to(
+            log_probs.device
+        )  # (T, B)
+        log_probs = log_probs.masked_fill(past[:, :, None], NEVER).contiguous()
+        log_probs[:, :, BLANK].masked_fill_(past, 0.0)
+        forward = log_probs.new_full((num_frames + 1, 2, num_utts), NEVER)
+        forward[0, 1] = 0.0
+        forward[1:, 1] = log_probs[:, :, BLANK].cumsum(0)
+        rows = torch.arange(num_utts, device=log_probs.device)
+        return cls(log_probs, forward, torch.full_like(rows, BLANK), rows)
+
+    def scores(self, labels: Tensor) -> Tensor:
+        """psi of each prefix followed by each of its candidate labels.
+
+        labels: (R, C) int64. Returns (R, C) log probabilities, not relative to the prefix; -inf for blank.
+        """
+        x = self.log_probs[:, self.utts[:, None], labels]  # (T, R, C)
+        ends_in_blank = self.forward[:-1, 1, :, None]  # (T, R, 1)
+        ends = torch.logaddexp(self.forward[:-1, 0], self.forward[:-1, 1])[:, :, None]
+        x = x + torch.where(labels == self.last[:, None], ends_in_blank, ends)
+        if not len(x):
+            return x.new_full(labels.shape, NEVER)
+        return x.logsumexp(0).masked_fill(labels == BLANK, NEVER)
+
+    def end_scores(self) -> Tensor:
+        """(R,) log probability that the whole label sequence of the utterance is the prefix."""
+        return torch.logaddexp(self.forward[-1, 0], self.forward[-1, 1])
+
+    def extend(self, rows: Tensor, labels: Tensor) -> CtcPrefixes:
+        """The prefixes `rows[i]` followed by `labels[i]`, as new rows i.
+
+        rows: (R',) int64, may repeat and may leave rows out. labels: (R',) int64 without blank.
+        """
+        utts = self.utts[rows]
+        old = self.forward[:, :, rows]  # (T + 1, 2, R')
+        phi = torch.where(labels == self.last[rows], old[:-1, 1], torch.logaddexp(old[:-1, 0], old[:-1, 1]))
+        x = torch.stack(
+            (self.log_probs[:, utts, labels], self.log_probs[:, utts, BLANK]), dim=1
+        )  # (T, 2, R')
+        new = torch.full_like(old, NEVER)
+        # Both recursions at once: (r^n, r^b) joined by (phi, r^n). Views are made before the loop, which is the cost.
+        joining = torch.empty_like(x)
+        joining[:, 0] = phi
+        states, others, emissions = new.unbind(0), joining.unbind(0), x.unbind(0)
+        labels_of_state, blanks_of_other = new[:, 0].unbind(0), joining[:, 1].unbind(0)
+        for t in range(len(emissions)):
+            blanks_of_other[t].copy_(labels_of_state[t])
+            torch.logaddexp(states[t], others[t], out=states[t + 1])
+            states[t + 1].add_(emissions[t])
+        return CtcPrefixes(self.log_probs, new, labels, utts)
