@@ -1,0 +1,129 @@
+"""The Conformer (Gulati et al. 2020, arXiv 2005.08100), made so that padding never reaches a valid frame.
+
+Departures from the paper: rotary positions instead of relative ones, LayerNorm instead of BatchNorm in the convolution module (a batch
+and one utterance alone then give the same), and dropout on what a module adds to the stream only (inside the feed-forward modules it
+costs more than it brings on a CPU).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stxlib.errors import ConfigError
+from stxlib.nn.attention import RotaryAttention, attention_mask
+from stxlib.nn.rotary import rotary_angles
+from stxlib.ops.masks import length_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConformerConfig:
+    num_layers: int = 4
+    """blocks"""
+    dim: int = 144
+    """width of the frames"""
+    num_heads: int = 4
+    """attention heads; divides dim into heads of even width"""
+    ff_dim: int = 432
+    """width inside the feed-forward modules"""
+    kernel_size: int = 15
+    """frames that the convolution sees; odd"""
+    dropout: float = 0.1
+    """dropout of what each module adds (0 to 1)"""
+
+    def __post_init__(self) -> None:
+        if self.dim % (2 * self.num_heads):
+            raise ConfigError(
+                f"conformer.dim: {self.dim} is not a multiple of 2 * num_heads = {2 * self.num_heads}; change one"
+            )
+        if self.kernel_size % 2 == 0:
+            raise ConfigError(f"conformer.kernel_size: {self.kernel_size} is even; use an odd number")
+
+
+class FeedForward(nn.Module):
+    """LayerNorm, widen, SiLU, narrow: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, dim: int, ff_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.up = nn.Linear(dim, ff_dim)
+        self.down = nn.Linear(ff_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.silu(self.up(self.norm(x))))
+
+
+class DepthwiseConv(nn.Module):
+    """One filter per channel along time, zeros outside: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, dim: int, kernel_size: int) -> None:
+        super().__init__()
+        bound = kernel_size**-0.5
+        self.weight = nn.Parameter(torch.empty(kernel_size, dim).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel_size, dim = self.weight.shape
+        weight = self.weight.t()[:, None]  # (D, 1, kernel)
+        return F.conv1d(x.transpose(1, 2), weight, self.bias, padding=kernel_size // 2, groups=dim).transpose(
+            1, 2
+        )
+
+
+class ConvModule(nn.Module):
+    """LayerNorm, gated linear unit, depthwise convolution over valid frames, LayerNorm, SiLU, linear."""
+
+    def __init__(self, dim: int, kernel_size: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.gate = nn.Linear(dim, 2 * dim)
+        self.conv = DepthwiseConv(dim, kernel_size)
+        self.conv_norm = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        """x: (B, T, D); padding: (B, T, 1) bool, True where there is no frame."""
+        x = F.glu(self.gate(self.norm(x))).masked_fill(padding, 0.0)
+        return self.out(F.silu(self.conv_norm(self.conv(x))))
+
+
+class ConformerBlock(nn.Module):
+    """Half a feed-forward step, attention, convolution, half a feed-forward step, LayerNorm."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.ff1 = FeedForward(config.dim, config.ff_dim)
+        self.attention_norm = nn.LayerNorm(config.dim)
+        self.attention = RotaryAttention(config.dim, config.num_heads)
+        self.conv = ConvModule(config.dim, config.kernel_size)
+        self.ff2 = FeedForward(config.dim, config.ff_dim)
+        self.norm = nn.LayerNorm(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, padding: Tensor) -> Tensor:
+        x = torch.add(x, self.dropout(self.ff1(x)), alpha=0.5)
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotation, mask))
+        x = x + self.dropout(self.conv(x, padding))
+        x = torch.add(x, self.dropout(self.ff2(x)), alpha=0.5)
+        return self.norm(x)
+
+
+class Conformer(nn.Module):
+    """A stack of Conformer blocks; the last one ends in a LayerNorm."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.head_dim = config.dim // config.num_heads
+        self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(config.num_layers))
+
+    def forward(self, x: Tensor, x_lens: Tensor) -> Tensor:
+        """x: (B, T, D), finite everywhere. Returns (B, T, D), zero past x_lens (B,)."""
+        rotation = rotary_angles(x.shape[1], self.head_dim, x.device)
+        mask = attention_mask(x_lens, x.shape[1])
+        padding = ~length_mask(x_lens, x.shape[1])[:, :, None]
+        for block in self.blocks:
+            x = block(x, rotation, mask, padding)
+        return x.masked_fill(padding, 0.0)

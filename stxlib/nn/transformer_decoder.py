@@ -1,0 +1,161 @@
+"""The decoder of tokens: a pre-norm Transformer with cross-attention, whole sequences in training and step by step in decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stxlib.errors import ConfigError
+from stxlib.nn.attention import CausalAttention, CrossAttention, KeyValue, attention_mask
+from stxlib.nn.conformer import FeedForward
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    num_layers: int = 2
+    """layers"""
+    dim: int = 144
+    """width of the tokens; even"""
+    num_heads: int = 4
+    """attention heads; divides dim"""
+    ff_dim: int = 432
+    """width inside the feed-forward modules"""
+    dropout: float = 0.1
+    """dropout of the embeddings and of what each module adds (0 to 1)"""
+
+    def __post_init__(self) -> None:
+        if self.dim % self.num_heads or self.dim % 2:
+            raise ConfigError(
+                f"decoder.dim: {self.dim} is not an even multiple of num_heads = {self.num_heads}; change one"
+            )
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """What a step needs from the steps before it. Rows (R) are hypotheses; those of an utterance are neighbours, equally many for each.
+
+    A state is never changed: `step` and `select` make new ones.
+    """
+
+    past: tuple[KeyValue, ...]  # per layer, (R, H, U, d): tokens so far
+    memory: tuple[KeyValue, ...]  # per layer, (B, H, T, d): encoded frames, once per utterance
+    mask: Tensor  # (B, 1, 1, T) bool: the frames that are there
+    utterance: Tensor  # (R,) int64: which row of memory a hypothesis looks at
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens read so far, <sos> among them."""
+        return self.past[0][0].shape[2]
+
+    def select(self, indices: Tensor) -> DecoderState:
+        """The state of rows `indices` (R',), in this order.
+
+        A row may be taken many times: `arange(B).repeat_interleave(K)` turns B rows of `start` into B * K. Utterances may be dropped.
+        """
+        past = tuple((k[indices], v[indices]) for k, v in self.past)
+        # Within one utterance a beam is reordered at each step; the frames then stay as they are.
+        kept, utterance, counts = torch.unique_consecutive(
+            self.utterance[indices], return_inverse=True, return_counts=True
+        )
+        assert (counts == counts[:1]).all(), f"hypotheses per utterance differ: {counts.tolist()}"
+        if len(kept) == len(self.mask):
+            assert (kept[1:] > kept[:-1]).all(), "utterances were reordered"
+            return replace(self, past=past, utterance=utterance)
+        memory = tuple((k[kept], v[kept]) for k, v in self.memory)
+        return DecoderState(past, memory, self.mask[kept], utterance)
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, cross-attention, feed-forward; each behind its LayerNorm and added."""
+
+    def __init__(self, config: DecoderConfig, memory_dim: int) -> None:
+        super().__init__()
+        self.self_norm = nn.LayerNorm(config.dim)
+        self.self_attention = CausalAttention(config.dim, config.num_heads)
+        self.cross_norm = nn.LayerNorm(config.dim)
+        self.cross_attention = CrossAttention(config.dim, memory_dim, config.num_heads)
+        self.ff = FeedForward(config.dim, config.ff_dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, memory: KeyValue, mask: Tensor) -> Tensor:
+        """x: (B, U, D)."""
+        x = x + self.dropout(self.self_attention(self.self_norm(x)))
+        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, mask))
+        return x + self.dropout(self.ff(x))
+
+    def step(self, x: Tensor, past: KeyValue, memory: KeyValue, mask: Tensor) -> tuple[Tensor, KeyValue]:
+        """x: (R, D), one position of each hypothesis; memory: (B, H, T, d) with R a multiple of B."""
+        y, past = self.self_attention.step(self.self_norm(x)[:, None], past)
+        x = x + y[:, 0]
+        # The hypotheses of an utterance are the queries of one attention: its frames are read once, not once for each.
+        grouped = self.cross_norm(x).unflatten(0, (len(mask), -1))  # (B, K, D)
+        x = x + self.cross_attention(grouped, memory, mask).flatten(0, 1)
+        return x + self.ff(x), past
+
+    def attention_weights(self, x: Tensor, memory: KeyValue, mask: Tensor) -> Tensor:
+        """Cross-attention weights of what `forward` gets: (B, U, T)."""
+        x = x + self.self_attention(self.self_norm(x))
+        return self.cross_attention.weights(self.cross_norm(x), memory, mask)
+
+
+class TransformerDecoder(nn.Module):
+    """Logits of the next token, given the tokens before and the encoded frames. Sinusoidal positions, so no longest sequence."""
+
+    def __init__(self, config: DecoderConfig, memory_dim: int, vocab_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, config.dim)
+        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
+        self.layers = nn.ModuleList(DecoderLayer(config, memory_dim) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(config.dim)
+        self.out = nn.Linear(config.dim, vocab_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, encoded: Tensor, encoded_lens: Tensor, tokens_in: Tensor) -> Tensor:
+        """encoded: (B, T, memory_dim), zero past encoded_lens; tokens_in: (B, U) beginning with <sos>. Returns logits (B, U, V)."""
+        mask = attention_mask(encoded_lens, encoded.shape[1])
+        x = self.dropout(self._embed(tokens_in, 0))
+        for layer in self._stack():
+            x = layer(x, layer.cross_attention.memory(encoded), mask)
+        logits: Tensor = self.out(self.norm(x))
+        return logits
+
+    def start(self, encoded: Tensor, encoded_lens: Tensor) -> DecoderState:
+        """The state before any token, one row per utterance."""
+        return DecoderState(
+            past=tuple(layer.self_attention.no_past(encoded) for layer in self._stack()),
+            memory=tuple(layer.cross_attention.memory(encoded) for layer in self._stack()),
+            mask=attention_mask(encoded_lens, encoded.shape[1]),
+            utterance=torch.arange(len(encoded), device=encoded.device),
+        )
+
+    def step(self, state: DecoderState, last_tokens: Tensor) -> tuple[Tensor, DecoderState]:
+        """last_tokens: (R,), <sos> at first. Returns log-probabilities of the next token (R, V) float32, and the state after it."""
+        x = self._embed(last_tokens[:, None], state.num_tokens)[:, 0]
+        past = []
+        for layer, layer_past, memory in zip(self._stack(), state.past, state.memory, strict=True):
+            x, layer_past = layer.step(x, layer_past, memory, state.mask)
+            past.append(layer_past)
+        return F.log_softmax(self.out(self.norm(x)).float(), dim=1), replace(state, past=tuple(past))
+
+    def attention_weights(self, encoded: Tensor, encoded_lens: Tensor, tokens_in: Tensor) -> Tensor:
+        """Cross-attention of the last layer, averaged over its heads: (B, U, T). For pictures."""
+        mask = attention_mask(encoded_lens, encoded.shape[1])
+        x = self._embed(tokens_in, 0)
+        *lower, last = self._stack()
+        for layer in lower:
+            x = layer(x, layer.cross_attention.memory(encoded), mask)
+        return last.attention_weights(x, last.cross_attention.memory(encoded), mask)
+
+    def _stack(self) -> list[DecoderLayer]:
+        return cast("list[DecoderLayer]", list(self.layers))
+
+    def _embed(self, tokens: Tensor, first_position: int) -> Tensor:
+        dim = self.embedding.embedding_dim
+        positions = torch.arange(first_position, first_position + tokens.shape[1], device=tokens.device)
+        rates = 10000.0 ** (-torch.arange(0, dim, 2, device=tokens.device) / dim)
+        angles = positions[:, None] * rates
+        return self.embedding(tokens) * dim**0.5 + torch.cat([angles.sin(), angles.cos()], dim=1)
