@@ -1,0 +1,121 @@
+"""Which utterances make the batch of step n: a function of (seed, n), so that nothing has to be stored to resume.
+
+Utterances are sorted by length and cut into buckets of equal population. A bucket is cut into a fixed number of groups,
+so an epoch has the same number of batches always; what changes with the epoch is who is in which group of the bucket,
+and the order of the groups. The generator is Philox with the key (seed, epoch): no state, no history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stxlib.errors import ConfigError
+
+# A bucket should hold some groups, or the same utterances would meet in every epoch.
+_MIN_GROUPS_PER_BUCKET = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """How utterances are put into batches, and who reads them."""
+
+    batch_seconds: float = 40.0
+    """seconds of audio in the batch of one step, padding and slowest speed included, all processes together"""
+    max_seconds: float = 30.0
+    """longer utterances are left out of training"""
+    min_seconds: float = 0.2
+    """shorter utterances are left out of training"""
+    num_buckets: int = 10
+    """length buckets (fewer where the data are few); more save padding, fewer mix better"""
+    num_workers: int = 1
+    """processes that read audio ahead; 0 reads in the training process; the batches do not depend on it"""
+
+    def __post_init__(self) -> None:
+        if self.batch_seconds <= 0:
+            raise ConfigError(f"batch_seconds: {self.batch_seconds:g}; give a number above 0")
+        if not 0 <= self.min_seconds <= self.max_seconds:
+            seen = f"min_seconds {self.min_seconds:g}, max_seconds {self.max_seconds:g}"
+            raise ConfigError(f"{seen}; 0 <= min_seconds <= max_seconds is needed")
+        if self.num_buckets < 1 or self.num_workers < 0:
+            seen = f"num_buckets {self.num_buckets}, num_workers {self.num_workers}"
+            raise ConfigError(f"{seen}; num_buckets is at least 1 and num_workers at least 0")
+
+
+class BucketSampler:
+    """Batches as arrays of indices into `seconds`, longest first.
+
+    Padded length of a batch: at most `batch_seconds`, unless it is one utterance that is longer alone. Every index is in
+    exactly one batch of each epoch. `shard(step, k)` is every num_shards-th of the batch, from k on.
+    """
+
+    def __init__(self, seconds: np.ndarray, config: BatchConfig, *, seed: int, num_shards: int = 1) -> None:
+        """seconds: (n,) lengths, n at least 1. Raises `ConfigError` where a batch would not fill all shards."""
+        assert len(seconds), "no utterance"
+        self.seconds = np.asarray(seconds, dtype=np.float64)
+        self.seed = seed
+        self.num_shards = num_shards
+        order = np.argsort(self.seconds, kind="stable")
+        at_least = max(1, int(self.seconds.sum() / config.batch_seconds) // _MIN_GROUPS_PER_BUCKET)
+        self._buckets = np.array_split(order, min(config.num_buckets, at_least, len(order)))
+        offsets = [np.zeros(1, dtype=np.int64)]
+        start = 0
+        for bucket in self._buckets:
+            # The tolerance keeps 40 s / 0.4 s at 100 utterances whatever the last bit of the quotient is.
+            group = max(1, int(config.batch_seconds / max(self.seconds[bucket[-1]], 1e-9) + 1e-9))
+            num_groups = -(-len(bucket) // group)
+            offsets.append(start + np.arange(1, num_groups + 1) * len(bucket) // num_groups)
+            start += len(bucket)
+        self._offsets = np.concatenate(offsets)
+        self.num_batches = len(self._offsets) - 1
+        self._plan: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._check_shards(config)
+
+    def batch(self, step: int) -> np.ndarray:
+        """(B,) indices of the batch of a step (0-based, over all epochs), longest first."""
+        epoch, position = divmod(step, self.num_batches)
+        members, groups = self._epoch(epoch)
+        group = groups[position]
+        batch = members[self._offsets[group] : self._offsets[group + 1]]
+        return batch[np.lexsort((batch, -self.seconds[batch]))]
+
+    def shard(self, step: int, shard: int) -> np.ndarray:
+        """(B',) indices of one part of the batch of a step. The parts differ by one utterance at most."""
+        assert 0 <= shard < self.num_shards, (shard, self.num_shards)
+        return self.batch(step)[shard :: self.num_shards]
+
+    def worst_shard(self, shard: int) -> np.ndarray:
+        """Indices of the part with most padded audio that any step of any epoch can hold."""
+        worst, most = self._buckets[0][:1], -1.0
+        start = 0
+        for bucket in self._buckets:
+            first, last = np.searchsorted(self._offsets, (start, start + len(bucket)))
+            size = int(np.diff(self._offsets[first : last + 1]).max())
+            padded = size * self.seconds[bucket[-1]]
+            if padded > most:
+                worst, most = bucket[-size:][::-1], padded
+            start += len(bucket)
+        return worst[shard :: self.num_shards]
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._plan is None or self._plan[0] != epoch:
+            mask = (1 << 64) - 1
+            stream = np.random.Philox(key=np.array([self.seed & mask, epoch & mask], dtype=np.uint64))
+
+            # Sorting raw words rather than Generator.permutation: numpy keeps the raw stream for ever, methods it may change.
+            def shuffle(items: np.ndarray) -> np.ndarray:
+                return items[np.argsort(stream.random_raw(len(items)), kind="stable")]
+
+            members = np.concatenate([shuffle(bucket) for bucket in self._buckets])
+            self._plan = (epoch, members, shuffle(np.arange(self.num_batches)))
+        return self._plan[1], self._plan[2]
+
+    def _check_shards(self, config: BatchConfig) -> None:
+        smallest = int(np.diff(self._offsets).min())
+        if smallest < self.num_shards:
+            raise ConfigError(
+                f"batch_seconds {config.batch_seconds:g}: the smallest batch has {smallest} utterances for "
+                f"{self.num_shards} parts (processes x accumulation); raise batch_seconds, lower max_seconds or "
+                "num_buckets, or use fewer parts"
+            )
