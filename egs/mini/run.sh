@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# mini: a spoken assistant that needs no download. Its sentences come from a grammar, its speech from eSpeak NG.
+# Stages 1-7 make the data, train a system, and end with exp/RESULTS.md and exp/report.html. See README.md.
+cd "$(dirname "$0")" || exit
+
+system=asr                # the system to build [asr]
+variant=                  # use conf/<system>/<stage>.<variant>.yaml where there is one
+seed=1                    # seed of training; each seed has a folder of its own
+decoders=joint            # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
+sets="dev test test_rare" # the sets to decode and score
+gpus=                     # GPUs to train on (empty: one if there is one)
+procs=1                   # processes to train with on a CPU, one thread each when there are several
+jobs=2                    # processes that make the data
+data=data                 # folder of the data directories
+exp=exp                   # folder of everything that is trained, decoded and scored
+toy=false                 # tiny sizes in data_toy and exp_toy: the whole recipe in a minute, without a useful result
+. ../../utils/stages.sh
+
+prepare=(--scale 1.0) && steps=(--seed "$seed")
+if $toy; then
+  data=data_toy exp=exp_toy prepare=(--scale 0.02) steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.save_every 3)
+fi
+name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
+run=$exp/$name
+units=$exp/units
+pretrained=$exp/pretrain/seed$seed
+
+if stage 1 data "write sentences from the grammar and speak them"; then
+  run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${prepare[@]}"
+fi
+
+if stage 2 units "learn subwords, and spell every text in phones"; then
+  run units python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
+    --sets "$data/train" "$data/dev" "$data/test" "$data/test_rare" "$data/text_only" --out "$units"
+fi
+
+if stage 3 pretrain "train the speech model"; then
+  run "pretrain/seed$seed" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$data/train" --dev "$data/dev" \
+    --units "$units" --out "$pretrained" "${steps[@]}"
+fi
+
+if stage 4 synthesis "turn text into something to train on"; then
+  case $system in
+    asr) say "asr learns from speech alone: nothing to synthesize" ;;
+  esac
+fi
+
+if stage 5 train "train the system"; then
+  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$data/train" --dev "$data/dev" \
+    --units "$units" --init "$pretrained" --out "$run/train" "${steps[@]}"
+fi
+
+if stage 6 decode "recognize the sets"; then
+  for how in $decoders; do
+    for set in $sets; do
+      run "$name/train/decode_${how}_$set" python -m stxlib.bin.decode --config "$(conf "decode.$how")" \
+        --model "$run/train" --data "$data/$set" --out "$run/train/decode_${how}_$set"
+    done
+  done
+fi
+
+if stage 7 score "score what was recognized, and report"; then
+  for how in $decoders; do
+    for set in $sets; do
+      out=$run/train/decode_${how}_$set
+      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric wer cer --ref "$data/$set" \
+        --hyp "$out" --out "$out" --train_text "$data/train/text"
+    done
+  done
+  run report python -m stxlib.bin.report --exp "$exp" --data "$data"
+  say "results: $PWD/$exp/RESULTS.md, report: $PWD/$exp/report.html"
+fi

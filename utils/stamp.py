@@ -1,0 +1,152 @@
+"""What a finished step was made from: its command, its config's values, and hashes of its inputs.
+
+A step is one command of a recipe. Its inputs are the paths among the command's words, other than the value of `--out`. A stamp is
+plain JSON, so it can be read and compared by eye.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Options that change how fast a step is, or where it runs, but not what it makes.
+SPEED_OPTIONS = frozenset({"--jobs", "--num_jobs", "--device", "--num_workers"})
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".ark"})
+SCRIPT_SUFFIXES = frozenset({".py", ".sh", ".yaml", ".json", ".txt"})
+
+
+def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The stamp of `command` (its words) as things are now: {"command", "config", "inputs"}.
+
+    last: an earlier stamp; the hash of a file whose size and time are still those in it is taken from it.
+    """
+    options = parse(command)
+    config = options.get("--config")
+    inputs: dict[str, Any] = {}
+    known = (last or {}).get("inputs", {})
+    for name, value in options.items():
+        if name in ("--config", "--out"):
+            continue
+        for word in value.split():
+            for path in files_of(Path(word), is_exp=name == "--exp"):
+                inputs[str(path)] = fingerprint(path, known.get(str(path)))
+    return {
+        "command": {name: value for name, value in options.items() if name not in SPEED_OPTIONS},
+        "config": flatten(read_config(Path(config))) if config else {},
+        "inputs": inputs,
+    }
+
+
+def parse(command: Sequence[str]) -> dict[str, str]:
+    """Options and their values, as typed; "run" is the module or script. The interpreter and the launcher before it do not count."""
+    start = next((i for i, word in enumerate(command) if word.startswith("stxlib.") or word.endswith((".py", ".sh"))), 0)
+    options: dict[str, list[str]] = {"run": [command[start]]}
+    name = "run"
+    for word in command[start + 1 :]:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            options[name] = [value] if equals else []
+        else:
+            options[name].append(word)
+    return {name: " ".join(values) for name, values in options.items()}
+
+
+def read_config(path: Path) -> Any:
+    """The values of a YAML file; its text where it is no YAML (the command itself says what is wrong with it)."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text)
+    except FileNotFoundError:
+        return "no such file"
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return path.read_bytes().hex()
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, str]:
+    """{"a": {"b": 1}} -> {"a.b": "1"}."""
+    if isinstance(value, dict) and value:
+        flat: dict[str, str] = {}
+        for key, inner in value.items():
+            flat.update(flatten(inner, f"{prefix}.{key}" if prefix else str(key)))
+        return flat
+    return {prefix: json.dumps(value, ensure_ascii=False, default=str)}
+
+
+def files_of(path: Path, is_exp: bool = False) -> list[Path]:
+    """The files that stand for `path`, sorted: of a saved network its weights, of data directories their tables, not the audio."""
+    if path.is_file():
+        if path.suffix != ".py":
+            return [path]
+        return sorted(p for p in path.parent.iterdir() if p.suffix in SCRIPT_SUFFIXES)  # a script and what lies beside it
+    if not path.is_dir():
+        return []
+    if is_exp:
+        return sorted(path.rglob("score*.json"))
+    if (path / "network.yaml").is_file():
+        weights = [path / "network.yaml", path / "model.safetensors"]
+        return [p for p in weights if p.exists()] + tables(path / "units")
+    if (path / "summary.json").is_file():  # a decode folder: what was recognized, not how long it took nor its scores
+        return sorted(p for p in path.iterdir() if p.is_file() and not p.suffix and p.name != "times")
+    return tables(path)
+
+
+def tables(path: Path) -> list[Path]:
+    """The files of a folder and of its folders, less audio, logs and hidden ones."""
+    if not path.is_dir():
+        return []
+    found = []
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        inner = sorted(os.scandir(entry.path), key=lambda e: e.name) if entry.is_dir() else [entry]
+        if entry.name.startswith("."):
+            continue
+        found += [Path(e.path) for e in inner if e.is_file() and not e.name.startswith(".")]
+    return [p for p in found if p.suffix.lower() not in AUDIO_SUFFIXES and not p.name.endswith((".log", ".stamp.json"))]
+
+
+def fingerprint(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
+    """Size, time and hash of a file; the hash is read off `known` if size and time are as they were."""
+    stat = path.stat()
+    here: dict[str, Any] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    if known and all(known.get(key) == here[key] for key in here):
+        return known
+    with path.open("rb") as file:
+        return {**here, "hash": hashlib.file_digest(file, "blake2b").hexdigest()[:32]}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], new_files_count: bool) -> list[str]:
+    """What changed, one line a key.
+
+    new_files_count: whether a file that was not there before is a change. Only for a corpus: to a data directory, later stages add
+    tables of their own.
+    """
+    lines = []
+    for section, where in (("command", ""), ("config", f" ({new['command'].get('--config', '')})")):
+        for key in sorted(old[section].keys() | new[section].keys()):
+            before, after = old[section].get(key, "(not set)"), new[section].get(key, "(not set)")
+            if before != after:
+                lines.append(f"{key}: {before} -> {after}{where}")
+    for path in sorted(old["inputs"].keys() | new["inputs"].keys()):
+        before, after = old["inputs"].get(path), new["inputs"].get(path)
+        if after is None:
+            lines.append(f"{path}: is gone")
+        elif before is None:
+            lines += [f"{path}: is new"] if new_files_count else []
+        elif before["hash"] != after["hash"]:
+            lines.append(f"{path}: has changed")
+    return lines
+
+
+def after_run(before: dict[str, Any], after: dict[str, Any], named: frozenset[str]) -> dict[str, Any]:
+    """The stamp to keep of a step that ran: inputs as they were before it, less what it wrote into its inputs itself.
+
+    `tokenize` writes the stream `units` into the data directories that it reads. named: files that are words of the command; those
+    a step never writes, so a change of theirs during the run is someone's edit and has to be noticed the next time.
+    """
+    inputs = {path: before["inputs"][path] for path in before["inputs"] if path in named}
+    return {**before, "inputs": {**after["inputs"], **inputs}}
