@@ -1,0 +1,45 @@
+"""How figures are written for people: percentages to one decimal, everywhere alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stxlib.score.result_txt import display_width
+
+TITLES = {
+    "wer": "WER",
+    "cer": "CER",
+    "sentence_error": "sentence error",
+    "rare_word_miss": "missed rare words",
+}
+"figure -> its name in tables; a figure that is not here is shown by its own name"
+
+
+def title(figure: str) -> str:
+    """`rare_word_miss` -> `missed rare words`."""
+    return TITLES.get(figure, figure.replace("_", " "))
+
+
+def percentage(value: float | None) -> str:
+    """One decimal; '-' where nothing was counted."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def span(figure: Mapping[str, Any]) -> str:
+    """The interval of a figure of score.json: `21.9-25.1`."""
+    if figure.get("low") is None or figure.get("high") is None:
+        return "-"
+    return f"{percentage(figure['low'])}-{percentage(figure['high'])}"
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns for a terminal: the first to the left, the others to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(display_width(line[i]) for line in lines) for i in range(len(header))]
+
+    def pad(text: str, i: int) -> str:
+        space = " " * (widths[i] - display_width(text))
+        return text + space if i == 0 else space + text
+
+    return "".join("  ".join(pad(cell, i) for i, cell in enumerate(line)).rstrip() + "\n" for line in lines)
