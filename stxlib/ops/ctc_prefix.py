@@ -76,6 +76,7 @@ class CtcPrefixes:
     utts: Tensor  # (R,) int64 in 0..B-1: utterance that each row belongs to
 
     @classmethod
+    @torch.no_grad()
     def start(cls, log_probs: Tensor, lens: Tensor) -> CtcPrefixes:
         """One empty prefix for every utterance: row b is utterance b.
 
@@ -114,6 +115,7 @@ class CtcPrefixes:
         """(R,) log probability that the whole label sequence of the utterance is the prefix."""
         return torch.logaddexp(self.forward[-1, 0], self.forward[-1, 1])
 
+    @torch.no_grad()
     def extend(self, rows: Tensor, labels: Tensor) -> CtcPrefixes:
         """The prefixes `rows[i]` followed by `labels[i]`, as new rows i.
 

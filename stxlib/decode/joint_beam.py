@@ -1,0 +1,112 @@
+"""Joint CTC/attention beam search (Watanabe et al. 2017; Hori et al. 2017), batched over utterances and hypotheses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from stxlib.decode.beam_search import Weighted, beam_search
+from stxlib.decode.hypothesis import Hypothesis
+from stxlib.errors import ConfigError
+from stxlib.models.backbone import Backbone
+from stxlib.ops.ctc_prefix import CtcPrefixes
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointBeamConfig:
+    """How far and by what weights to search."""
+
+    kind: Literal["joint_beam"] = "joint_beam"
+    beam_size: int = 6
+    """prefixes that are kept for each utterance"""
+    pre_beam_size: int = 12
+    """next tokens of a prefix that get a CTC score: the attention decoder's best; at least the vocabulary's size scores all"""
+    ctc_weight: float = 0.3
+    """0 <= w < 1: weight of the CTC score; the attention decoder has 1 - w"""
+    length_bonus: float = 0.0
+    """added for each token; above 0 longer hypotheses win more often (and the search ends later)"""
+    max_token_ratio: float = 1.0
+    """longest hypothesis, in tokens per encoded frame (25 frames a second); above 1 nothing is gained: CTC cannot align more"""
+    num_best: int = 5
+    """hypotheses to return for each utterance"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ctc_weight < 1:
+            raise ConfigError(
+                f"ctc_weight: {self.ctc_weight}; expected 0 <= w < 1 (for CTC alone choose kind ctc_greedy)"
+            )
+        if self.max_token_ratio <= 0:
+            raise ConfigError(f"max_token_ratio: {self.max_token_ratio}; expected a number above 0")
+        for name in ("beam_size", "pre_beam_size", "num_best"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected 1 or more")
+
+
+class AttentionScorer:
+    """The attention decoder as a scorer of the next token, with its cache of keys and values."""
+
+    def __init__(self, backbone: Backbone, encoded: Tensor, encoded_lens: Tensor) -> None:
+        self._backbone = backbone
+        self._state = backbone.start(encoded, encoded_lens)
+
+    def step(self, last_tokens: Tensor) -> Tensor:
+        """last_tokens: (R,). Returns (R, V) log probabilities."""
+        log_probs, self._state = self._backbone.step(self._state, last_tokens)
+        return log_probs
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows."""
+        self._state = self._state.select(rows)
+
+
+class JointBeam:
+    """Maximizes, over token sequences y of at most max_token_ratio T' tokens,
+
+        (1 - ctc_weight) log p_attention(y, <eos>)  +  ctc_weight log p_ctc(y)  +  length_bonus |y|
+
+    where p_ctc sums over all alignments. This is `score`; its parts are the two log probabilities. The maximum is sought
+    by the beam search that `stxlib.decode.beam_search` describes: exact when the beam holds every prefix, and what
+    it leaves out is decided by beam_size and pre_beam_size alone. The result of an utterance does not depend on the others
+    in its batch.
+    """
+
+    def __init__(self, backbone: Backbone, config: JointBeamConfig) -> None:
+        self.backbone = backbone
+        self.config = config
+
+    def __call__(self, latents: Tensor, latent_lens: Tensor) -> list[list[Hypothesis]]:
+        """latents: (B, T', D); latent_lens: (B,). Returns 1 to num_best hypotheses for each utterance, best first."""
+        return self.search(*self.backbone.encode(latents, latent_lens))
+
+    @torch.inference_mode()
+    def search(self, encoded: Tensor, encoded_lens: Tensor) -> list[list[Hypothesis]]:
+        """encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,).
+
+        An utterance of no frames reads as nothing, with score 0: there is nothing to be asked about.
+        """
+        config = self.config
+        results = [[Hypothesis((), 0.0, {})] for _ in range(len(encoded))]
+        heard = (encoded_lens > 0).nonzero()[:, 0]
+        if not len(heard):
+            return results
+        encoded, lens = encoded[heard], encoded_lens[heard]
+        encoded = encoded[:, : int(lens.max())]
+        ctc = None
+        if config.ctc_weight > 0:
+            ctc = CtcPrefixes.start(self.backbone.ctc_logits(encoded).float().log_softmax(-1), lens)
+        found = beam_search(
+            [Weighted("attention", 1 - config.ctc_weight, AttentionScorer(self.backbone, encoded, lens))],
+            ctc,
+            config.ctc_weight,
+            (lens * config.max_token_ratio).long().clamp(min=1).to(encoded.device),
+            beam_size=config.beam_size,
+            pre_beam_size=config.pre_beam_size,
+            num_best=config.num_best,
+            length_bonus=config.length_bonus,
+        )
+        for index, hypotheses in zip(heard.tolist(), found, strict=True):
+            results[index] = hypotheses
+        return results
