@@ -1,0 +1,1 @@
+"""Training of any objective: the trainer knows it only as a module that maps a batch to sums and counts."""

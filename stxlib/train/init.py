@@ -1,0 +1,181 @@
+"""Starting from a saved network: which tensors are taken over, which are missing, which parts are frozen.
+
+Patterns are shell globs over dotted names, as in Python's `fnmatch`: `*` stands for anything, dots included, `?` for
+one character, `[0-3]` for one of several. `backbone` alone matches only a tensor of just this name: write `backbone.*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stxlib.errors import ConfigError, DataError
+from stxlib.train.provenance import as_count
+
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """What is taken over from a saved network."""
+
+    include: tuple[str, ...] = ("*",)
+    "patterns of names to load; `*` stands for anything, dots included (encoder.* bottom?.weight)"
+    exclude: tuple[str, ...] = ()
+    "patterns of names to leave as they are, though included"
+    rename: tuple[str, ...] = ()
+    "`old=new`: a name that begins with old begins with new instead, before the patterns are applied"
+
+    def __post_init__(self) -> None:
+        for rule in self.rename:
+            if rule.count("=") != 1:
+                raise ConfigError(f"rename: '{rule}'; expected old=new")
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What `initialize` did: names in the network's own order."""
+
+    source: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    "tensors of the network that keep their own initialization"
+    unexpected: tuple[str, ...]
+    "tensors of the file that were wanted, but the network has no such name"
+    left_out: tuple[str, ...]
+    "tensors of the file that include and exclude left out"
+    sizes: dict[str, int]
+
+    def lines(self, module: nn.Module) -> list[str]:
+        """For the first lines of a run. module: the network, after `freeze`, for what is frozen."""
+        frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
+        sizes = self.sizes | {name: p.numel() for name, p in module.named_parameters()}
+        counts = ", ".join(
+            f"{title} {_counted(names, sizes)}"
+            for title, names in (
+                ("loaded", self.loaded),
+                ("missing", self.missing),
+                ("unexpected", self.unexpected),
+                ("frozen", frozen),
+            )
+        )
+        lines = [f"init: from {self.source}: {counts}"]
+        for title, names in (("missing", self.missing), ("unexpected", self.unexpected)):
+            if names:
+                lines.append(f"init: {title}: {_some(names)}")
+        if self.left_out:
+            lines.append(f"init: left out by patterns: {_counted(self.left_out, self.sizes)}")
+        return lines
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a saved network: a folder with `model.safetensors`, or a .safetensors file itself.
+
+    Raises ConfigError when there is no such file, DataError when it cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise ConfigError(f"--init {path}: no {MODEL_FILE} there; give the folder of a finished run")
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{file}: not a safetensors file: {error}; make it again") from None
+
+
+def initialize(
+    module: nn.Module, tensors: Mapping[str, Tensor], config: InitConfig, *, source: str
+) -> InitReport:
+    """Copy tensors into the parameters and buffers of the same names.
+
+    source: where the tensors are from, for messages.
+    Raises ConfigError when nothing matches, when a pattern matches nothing, or when shapes differ.
+    """
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        new = _rename(name, config.rename)
+        if new in renamed:
+            raise ConfigError(f"init: {source}: rename gives two tensors the name {new}; use a longer prefix")
+        renamed[new] = tensor
+    for option, patterns in (("include", config.include), ("exclude", config.exclude)):
+        for pattern in patterns:
+            _names_under(pattern, list(renamed), f"init.{option}: {source}")
+    wanted = {
+        n: t for n, t in renamed.items() if _matches(n, config.include) and not _matches(n, config.exclude)
+    }
+    own = module.state_dict()
+    loaded = [name for name in own if name in wanted]
+    if not loaded:
+        raise ConfigError(
+            f"init: {source}: no tensor fits this network ({_some(sorted(wanted)) or 'nothing left by the patterns'}; "
+            f"the network has {_some(list(own))}); check --init, include, exclude and rename"
+        )
+    if wrong := [name for name in loaded if own[name].shape != wanted[name].shape]:
+        shown = ", ".join(f"{n} {tuple(wanted[n].shape)} for {tuple(own[n].shape)}" for n in wrong[:5])
+        raise ConfigError(
+            f"init: {source}: {len(wrong)} tensors have another shape: {shown}; exclude them to start them anew"
+        )
+    with torch.no_grad():
+        for name in loaded:
+            own[name].copy_(wanted[name])
+    return InitReport(
+        source=source,
+        loaded=tuple(loaded),
+        missing=tuple(name for name in own if name not in wanted),
+        unexpected=tuple(name for name in wanted if name not in own),
+        left_out=tuple(name for name in renamed if name not in wanted),
+        sizes={name: tensor.numel() for name, tensor in (own | renamed).items()},
+    )
+
+
+def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Stop training the parameters whose names match; returns their names. Raises ConfigError when a pattern is idle."""
+    names = [name for name, _ in module.named_parameters()]
+    chosen = {name for pattern in patterns for name in _names_under(pattern, names, "freeze")}
+    for name, parameter in module.named_parameters():
+        if name in chosen:
+            parameter.requires_grad_(False)
+    return [name for name in names if name in chosen]
+
+
+def set_train_mode(module: nn.Module) -> None:
+    """Train mode, but a module all of whose parameters are frozen stays in eval mode: no dropout, fixed statistics."""
+    module.train()
+    for part in module.modules():
+        parameters = list(part.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            part.eval()
+
+
+def _names_under(pattern: str, names: Sequence[str], where: str) -> list[str]:
+    matching = [name for name in names if fnmatchcase(name, pattern)]
+    if not matching:
+        raise ConfigError(f"{where}: '{pattern}' matches none of {len(names)} names: {_some(names)}")
+    return matching
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _rename(name: str, rules: Sequence[str]) -> str:
+    for rule in rules:
+        old, new = rule.split("=")
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def _counted(names: Sequence[str], sizes: Mapping[str, int]) -> str:
+    return f"{len(names)} ({as_count(sum(sizes[name] for name in names))})" if names else "0"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
