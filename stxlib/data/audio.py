@@ -66,6 +66,11 @@ def read_source(
                 if first:
                     file.seek(first)
                 samples = file.read(last - first, dtype="float32")
+                if len(samples) < last - first - END_TOLERANCE_SECONDS * rate:
+                    read, there = (first + len(samples)) / rate, last / rate
+                    raise UnreadableAudio(
+                        f"{source.path}: the audio breaks off after {read:.2f} of {there:.2f} s"
+                    )
         except (OSError, soundfile.SoundFileError) as error:
             raise UnreadableAudio(f"{source.path}: {_cause(source.path, error)}") from None
     if samples.ndim == 2:

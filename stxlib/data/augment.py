@@ -1,6 +1,6 @@
 """Changes to a wave before a network sees it: its speed, and noise added to it. Each is a function of (wave, seed).
 
-Cost on one core, 10 s at 16 kHz: see the table in the docstring of `Augment`.
+Cost on one core for 10 s at 16 kHz: speed 2.5 ms, generated noise 8 ms, noise from FLAC files the reading of the file.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from stxlib.data.audio import resample_wave
 from stxlib.data.data_dir import DataDir
+from stxlib.data.speed import MAX_DENOMINATOR, change_speed
 from stxlib.errors import ConfigError
-
-_MAX_DENOMINATOR = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +81,9 @@ class AugmentConfig:
                 f"augment.speeds: {list(self.speeds)}; give one or more numbers between 0.5 and 2"
             )
         for speed in self.speeds:
-            ratio = Fraction(speed).limit_denominator(_MAX_DENOMINATOR)
+            ratio = Fraction(speed).limit_denominator(MAX_DENOMINATOR)
             if abs(float(ratio) - speed) > 1e-6:
-                seen = f"augment.speeds: {speed:g} is no ratio of numbers up to {_MAX_DENOMINATOR}"
+                seen = f"augment.speeds: {speed:g} is no ratio of numbers up to {MAX_DENOMINATOR}"
                 raise ConfigError(f"{seen}; take {float(ratio):.4g} ({ratio}), which is cheap to resample to")
 
     @property
@@ -142,19 +140,9 @@ class Augment:
         return np.take(noise, np.arange(start, start + num_samples), mode="wrap")
 
 
-def change_speed(wave: np.ndarray, speed: float) -> np.ndarray:
-    """Play (N,) samples `speed` times as fast, pitch and all, by resampling: ceil(N / speed) samples.
-
-    The factor is taken as a ratio of small numbers (9/10, 11/10), for which a polyphase filter has few phases.
-    """
-    ratio = Fraction(speed).limit_denominator(_MAX_DENOMINATOR)
-    return resample_wave(wave, ratio.numerator, ratio.denominator)
-
-
 def coloured_noise(num_samples: int, colour: float, random: np.random.Generator) -> np.ndarray:
     """(N,) float32 Gaussian noise of unit power whose spectrum falls as 1/f^colour."""
-    # Powers of two transform fast; the lowest frequencies of the longer noise are cut with it.
-    length = 1 << max(num_samples - 1, 1).bit_length()
+    length = _fast_length(num_samples)
     spectrum = np.fft.rfft(random.standard_normal(length, dtype=np.float32))
     frequencies = np.arange(len(spectrum), dtype=np.float32)
     frequencies[0] = 1
@@ -163,6 +151,19 @@ def coloured_noise(num_samples: int, colour: float, random: np.random.Generator)
     noise = np.fft.irfft(spectrum, length)[:num_samples].astype(np.float32)
     power = float(np.mean(noise**2))
     return noise / np.float32(max(power, 1e-20) ** 0.5)
+
+
+def _fast_length(least: int) -> int:
+    """The smallest even number from `least` on whose prime factors are 2, 3 and 5: an FFT of it is fast."""
+    length = max(least + least % 2, 2)
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 2
 
 
 def add_noise(wave: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:

@@ -23,7 +23,7 @@ def _kaldiio() -> ModuleType:
         raise ConfigError(
             f"kaldi archives: kaldiio cannot be imported ({error}); pip install 'stxlib[kaldi]' (its own licence applies)"
         ) from None
-    return kaldiio.matio  # type: ignore[no-any-return]
+    return kaldiio.matio
 
 
 def read_entry(path: Path | str, offset: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -35,6 +36,25 @@ def ctc_frames(ids: Sequence[int]) -> int:
     return len(ids) + sum(left == right for left, right in zip(ids, ids[1:], strict=False))
 
 
+class _Sequences:
+    """Many short sequences of ids in one array: a list of tensors would take twenty times the memory."""
+
+    def __init__(self) -> None:
+        self._values = array("i")
+        self._offsets = array("q", [0])
+
+    def append(self, ids: Sequence[int]) -> None:
+        self._values.extend(ids)
+        self._offsets.append(len(self._values))
+
+    def padded(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, longest) int64, filled up with 0, and lengths (B,)."""
+        rows = [self._values[self._offsets[index] : self._offsets[index + 1]] for index in indices]
+        if not rows:
+            return torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+        return pad([torch.tensor(row, dtype=torch.int64) for row in rows])
+
+
 class _Labelled:
     """Utterances with labels and lengths, those that cannot be learnt from left out and listed by reason."""
 
@@ -61,8 +81,8 @@ class _Labelled:
             reason: [] for reason in ("too_long", "too_short", "no_tokens", "fewer_frames_than_units")
         }
         self.utts: list[str] = []
-        self.tokens: list[torch.Tensor] = []
-        self.units: list[torch.Tensor] = []
+        self.tokens = _Sequences()
+        self.units = _Sequences()
         seconds = []
         for utt in data.utts:
             if utt in unreadable:
@@ -84,8 +104,8 @@ class _Labelled:
                 continue
             self.utts.append(utt)
             seconds.append(length)
-            self.tokens.append(torch.tensor(tokens, dtype=torch.int32))
-            self.units.append(torch.tensor(units, dtype=torch.int32))
+            self.tokens.append(tokens)
+            self.units.append(units)
         self.excluded = {reason: tuple(utts) for reason, utts in excluded.items() if utts}
         if not self.utts:
             reasons = (
@@ -106,16 +126,16 @@ class _Labelled:
         ]
 
     def _assemble(self, waves: Waves, seeds: Sequence[int]) -> SpeechBatch:
-        tokens, token_lens = pad([self.tokens[index] for index in waves.indices])
-        units, unit_lens = pad([self.units[index] for index in waves.indices])
+        tokens, token_lens = self.tokens.padded(waves.indices)
+        units, unit_lens = self.units.padded(waves.indices)
         return SpeechBatch(
             utts=tuple(self.utts[index] for index in waves.indices),
             seeds=torch.tensor(seeds, dtype=torch.int64),
             waves=torch.from_numpy(waves.waves),
             wave_lens=torch.from_numpy(waves.wave_lens),
-            tokens=tokens.long(),
+            tokens=tokens,
             token_lens=token_lens,
-            units=units.long(),
+            units=units,
             unit_lens=unit_lens,
             sample_rate=self.sample_rate,
         )

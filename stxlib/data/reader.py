@@ -66,6 +66,15 @@ class Reader(Dataset[Any]):
 
     def read(self, job: ReadJob) -> Waves:
         """Read a job. Raises `DataError` for what is not the audio's fault, such as a command that is not allowed."""
+        # One thread, as in a worker: two may round sums in another way, and the number of workers would matter.
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._read(job)
+        finally:
+            torch.set_num_threads(num_threads)
+
+    def _read(self, job: ReadJob) -> Waves:
         unreadable: list[tuple[str, str]] = []
         read = [
             (index, seed, wave)
@@ -110,7 +119,7 @@ def read_jobs(reader: Reader, jobs: Iterable[ReadJob], num_workers: int) -> Iter
     loader: DataLoader[Any] = DataLoader(
         reader,
         batch_size=None,  # a job is a batch already
-        sampler=jobs,  # type: ignore[arg-type]  # any iterable will do
+        sampler=jobs,  # any iterable will do
         num_workers=num_workers,
         worker_init_fn=_start_worker,
         # Arrays go through a pipe, not through tensors in shared memory: /dev/shm is 64 MB in many containers.

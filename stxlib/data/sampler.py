@@ -1,20 +1,23 @@
 """Which utterances make the batch of step n: a function of (seed, n), so that nothing has to be stored to resume.
 
-Utterances are sorted by length and cut into buckets of equal population. A bucket is cut into a fixed number of groups,
+Utterances are sorted by length and cut into buckets of about equal population. A bucket is cut into a fixed number of groups,
 so an epoch has the same number of batches always; what changes with the epoch is who is in which group of the bucket,
 and the order of the groups. The generator is Philox with the key (seed, epoch): no state, no history.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from stxlib.errors import ConfigError
 
-# A bucket should hold some groups, or the same utterances would meet in every epoch.
-_MIN_GROUPS_PER_BUCKET = 4
+# A bucket should hold some groups, or the same utterances would meet in every epoch; fewer for the few longest.
+_MIN_GROUPS = 4
+_MIN_LONG_GROUPS = 2
+_MIN_LENGTH_RATIO = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class BatchConfig:
     """longer utterances are left out of training"""
     min_seconds: float = 0.2
     """shorter utterances are left out of training"""
-    num_buckets: int = 10
+    num_buckets: int = 20
     """length buckets (fewer where the data are few); more save padding, fewer mix better"""
     num_workers: int = 1
     """processes that read audio ahead; 0 reads in the training process; the batches do not depend on it"""
@@ -56,15 +59,10 @@ class BucketSampler:
         self.seconds = np.asarray(seconds, dtype=np.float64)
         self.seed = seed
         self.num_shards = num_shards
-        order = np.argsort(self.seconds, kind="stable")
-        at_least = max(1, int(self.seconds.sum() / config.batch_seconds) // _MIN_GROUPS_PER_BUCKET)
-        self._buckets = np.array_split(order, min(config.num_buckets, at_least, len(order)))
+        self._buckets, group_counts = _cut_buckets(self.seconds, config, num_shards)
         offsets = [np.zeros(1, dtype=np.int64)]
         start = 0
-        for bucket in self._buckets:
-            # The tolerance keeps 40 s / 0.4 s at 100 utterances whatever the last bit of the quotient is.
-            group = max(1, int(config.batch_seconds / max(self.seconds[bucket[-1]], 1e-9) + 1e-9))
-            num_groups = -(-len(bucket) // group)
+        for bucket, num_groups in zip(self._buckets, group_counts, strict=True):
             offsets.append(start + np.arange(1, num_groups + 1) * len(bucket) // num_groups)
             start += len(bucket)
         self._offsets = np.concatenate(offsets)
@@ -114,8 +112,46 @@ class BucketSampler:
     def _check_shards(self, config: BatchConfig) -> None:
         smallest = int(np.diff(self._offsets).min())
         if smallest < self.num_shards:
+            needed = self.num_shards * float(self.seconds.max())
             raise ConfigError(
                 f"batch_seconds {config.batch_seconds:g}: the smallest batch has {smallest} utterances for "
-                f"{self.num_shards} parts (processes x accumulation); raise batch_seconds, lower max_seconds or "
-                "num_buckets, or use fewer parts"
+                f"{self.num_shards} parts (processes x accumulation), and the longest utterance is "
+                f"{self.seconds.max():.1f} s; raise batch_seconds (to {math.ceil(needed)}), lower max_seconds, or use "
+                "fewer parts"
             )
+
+
+def _cut_buckets(
+    seconds: np.ndarray, config: BatchConfig, num_shards: int
+) -> tuple[list[np.ndarray], list[int]]:
+    """Buckets of indices, each sorted by length, and the number of groups of each.
+
+    From the longest utterance down: a bucket ends where it has its share of the population, or sooner where lengths fall
+    below `_MIN_LENGTH_RATIO` of its longest (a few very long utterances would otherwise make small batches of many);
+    it is filled up to whole groups.
+    """
+    order = np.argsort(seconds, kind="stable")
+    ordered = seconds[order]
+    num_expected = int(seconds.sum() / config.batch_seconds)  # groups, if there were no padding
+    num_buckets = max(1, min(config.num_buckets, num_expected // _MIN_GROUPS))
+    population = -(-len(order) // num_buckets)
+    cuts: list[tuple[int, int, int]] = []  # start, stop, utterances in a full group
+    stop = len(order)
+    while stop:
+        longest = float(ordered[stop - 1])
+        # The tolerance keeps 40 s / 0.4 s at 100 utterances whatever the last bit of the quotient is.
+        size = max(1, int(config.batch_seconds / max(longest, 1e-9) + 1e-9))
+        similar = stop - int(np.searchsorted(ordered, longest * _MIN_LENGTH_RATIO))
+        count = -(-max(min(population, similar), _MIN_LONG_GROUPS * size) // size) * size
+        start = max(0, stop - count)
+        cuts.append((start, stop, size))
+        stop = start
+    if len(cuts) > 1:
+        # The shortest utterances are what is left over: too few for a batch of their own join the bucket before.
+        (_, count, size), (_, stop, longer_size) = cuts[-1], cuts[-2]
+        if count // -(-count // size) < max(num_shards, size // 2):
+            cuts[-2:] = [(0, stop, longer_size)]
+    cuts.reverse()
+    return [order[start:stop] for start, stop, _ in cuts], [
+        -(-(stop - start) // size) for start, stop, size in cuts
+    ]

@@ -7,7 +7,7 @@ separate the id from its value; ids are sorted by their bytes, as `LC_ALL=C sort
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -98,9 +98,9 @@ def parse_table(
     return values, numbers
 
 
-def sort_ids(ids: object) -> list[str]:
+def sort_ids(ids: Iterable[str]) -> list[str]:
     """The ids in the order of tables: by their UTF-8 bytes (Python orders code points alike, but we say which)."""
-    return sorted(ids, key=str.encode)  # type: ignore[call-overload, no-any-return]
+    return sorted(ids, key=str.encode)
 
 
 def write_table(path: Path | str, values: Mapping[str, str]) -> None:
