@@ -377,6 +377,7 @@ def _kinds(cls: type, entries: dict[str, _Entry], words: Sequence[str]) -> dict[
 def _build_parser(options: dict[str, Option], prog: str, description: str) -> configargparse.ArgumentParser:
     parser = _Parser(
         prog=f"python -m {prog}",
+        usage=f"python -m {prog} [--config FILE] [--option value]...",
         description=description,
         config_file_parser_class=_Flattened,
         allow_abbrev=False,
