@@ -72,7 +72,9 @@ def beam_search(
     num_best: int,
     length_bonus: float,
 ) -> list[list[Hypothesis]]:
-    """The `num_best` best token sequences y found for each of B utterances, where the score of y is
+    """Find the `num_best` best token sequences y for each of B utterances.
+
+    The score of y is
 
         sum_i weight_i log p_i(y, <eos>)  +  ctc_weight log p_ctc(y)  +  length_bonus |y|
 

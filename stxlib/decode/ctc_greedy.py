@@ -38,7 +38,7 @@ class CtcGreedy:
 
     @torch.inference_mode()
     def search(self, encoded: Tensor, encoded_lens: Tensor) -> list[list[Hypothesis]]:
-        """encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,). An utterance of no frames reads as nothing."""
+        """Read encoded frames (B, T', D), output of `Backbone.encode`; an utterance of no frames reads as nothing."""
         log_probs = self.backbone.ctc_logits(encoded).float().log_softmax(-1)
         return [
             [Hypothesis(tokens, score, {"ctc": score})]

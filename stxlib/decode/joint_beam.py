@@ -63,7 +63,9 @@ class AttentionScorer:
 
 
 class JointBeam:
-    """Maximizes, over token sequences y of at most max_token_ratio T' tokens,
+    """Maximizes a weighted sum of the attention decoder's and the CTC output's log probabilities.
+
+    Over token sequences y of at most max_token_ratio T' tokens,
 
         (1 - ctc_weight) log p_attention(y, <eos>)  +  ctc_weight log p_ctc(y)  +  length_bonus |y|
 
@@ -83,7 +85,7 @@ class JointBeam:
 
     @torch.inference_mode()
     def search(self, encoded: Tensor, encoded_lens: Tensor) -> list[list[Hypothesis]]:
-        """encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,).
+        """Search; encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,).
 
         An utterance of no frames reads as nothing, with score 0: there is nothing to be asked about.
         """

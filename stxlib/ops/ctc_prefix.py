@@ -70,7 +70,9 @@ class CtcPrefixes:
     need no other treatment, and what the padding holds is not looked at.
     """
 
-    log_probs: Tensor  # (T, B, V) float32 or float64
+    log_probs: (
+        Tensor  # (B, V, T) float32 or float64: the frames of one label lie side by side, as they are read
+    )
     forward: Tensor  # (T + 1, 2, R): r^n and r^b after 0..T frames
     last: Tensor  # (R,) int64: last label of each prefix; blank = the empty prefix
     utts: Tensor  # (R,) int64 in 0..B-1: utterance that each row belongs to
@@ -78,63 +80,70 @@ class CtcPrefixes:
     @classmethod
     @torch.no_grad()
     def start(cls, log_probs: Tensor, lens: Tensor) -> CtcPrefixes:
-        """One empty prefix for every utterance: row b is utterance b.
+        """Make one empty prefix for every utterance: row b is utterance b.
 
         log_probs: (B, T, V) log probabilities, -inf allowed, label 0 is blank; half precision is widened to float32.
         lens: (B,) int, 0..T.
         """
         num_utts, num_frames, _ = log_probs.shape
+        device = log_probs.device
         if log_probs.dtype != torch.float64:
             log_probs = log_probs.float()
-        log_probs = log_probs.transpose(0, 1)  # (T, B, V)
-        past = torch.arange(num_frames, device=log_probs.device)[:, None] >= lens.to(
-            log_probs.device
-        )  # (T, B)
-        log_probs = log_probs.masked_fill(past[:, :, None], NEVER).contiguous()
-        log_probs[:, :, BLANK].masked_fill_(past, 0.0)
+        past = torch.arange(num_frames, device=device) >= lens.to(device)[:, None]  # (B, T)
+        log_probs = log_probs.transpose(1, 2).masked_fill(past[:, None], NEVER).contiguous()  # (B, V, T)
+        log_probs[:, BLANK].masked_fill_(past, 0.0)
         forward = log_probs.new_full((num_frames + 1, 2, num_utts), NEVER)
         forward[0, 1] = 0.0
-        forward[1:, 1] = log_probs[:, :, BLANK].cumsum(0)
-        rows = torch.arange(num_utts, device=log_probs.device)
+        forward[1:, 1] = log_probs[:, BLANK].T.cumsum(0)
+        rows = torch.arange(num_utts, device=device)
         return cls(log_probs, forward, torch.full_like(rows, BLANK), rows)
 
+    @torch.no_grad()
     def scores(self, labels: Tensor) -> Tensor:
-        """psi of each prefix followed by each of its candidate labels.
+        """Score each prefix followed by each of its candidate labels: psi.
 
         labels: (R, C) int64. Returns (R, C) log probabilities, not relative to the prefix; -inf for blank.
         """
-        x = self.log_probs[:, self.utts[:, None], labels]  # (T, R, C)
-        ends_in_blank = self.forward[:-1, 1, :, None]  # (T, R, 1)
-        ends = torch.logaddexp(self.forward[:-1, 0], self.forward[:-1, 1])[:, :, None]
-        x = x + torch.where(labels == self.last[:, None], ends_in_blank, ends)
-        if not len(x):
+        x = self._frames(self.utts[:, None], labels)  # (R, C, T)
+        if not x.shape[2]:
             return x.new_full(labels.shape, NEVER)
-        return x.logsumexp(0).masked_fill(labels == BLANK, NEVER)
+        ends_in_label, ends_in_blank = self.forward[:-1].permute(1, 2, 0).contiguous()  # (R, T) each
+        ends = torch.logaddexp(ends_in_label, ends_in_blank)
+        is_repeat = (labels == self.last[:, None])[:, :, None]
+        x += torch.where(is_repeat, ends_in_blank[:, None], ends[:, None])
+        return x.logsumexp(2).masked_fill_(labels == BLANK, NEVER)
 
     def end_scores(self) -> Tensor:
-        """(R,) log probability that the whole label sequence of the utterance is the prefix."""
+        """Return (R,) log probabilities that the whole label sequence of the utterance is the prefix."""
         return torch.logaddexp(self.forward[-1, 0], self.forward[-1, 1])
 
     @torch.no_grad()
     def extend(self, rows: Tensor, labels: Tensor) -> CtcPrefixes:
-        """The prefixes `rows[i]` followed by `labels[i]`, as new rows i.
+        """Follow the prefixes `rows[i]` by `labels[i]`, which gives new rows i.
 
         rows: (R',) int64, may repeat and may leave rows out. labels: (R',) int64 without blank.
         """
         utts = self.utts[rows]
         old = self.forward[:, :, rows]  # (T + 1, 2, R')
-        phi = torch.where(labels == self.last[rows], old[:-1, 1], torch.logaddexp(old[:-1, 0], old[:-1, 1]))
-        x = torch.stack(
-            (self.log_probs[:, utts, labels], self.log_probs[:, utts, BLANK]), dim=1
-        )  # (T, 2, R')
+        emissions = self._frames(utts, torch.stack((labels, torch.full_like(labels, BLANK))))  # (2, R', T)
+        emissions = emissions.permute(2, 0, 1).contiguous()  # (T, 2, R')
+        # Both recursions at once: (r^n, r^b) joined by (phi, r^n).
+        joining = torch.empty_like(emissions)
+        ends = torch.logaddexp(old[:-1, 0], old[:-1, 1])
+        joining[:, 0] = torch.where(labels == self.last[rows], old[:-1, 1], ends)
         new = torch.full_like(old, NEVER)
-        # Both recursions at once: (r^n, r^b) joined by (phi, r^n). Views are made before the loop, which is the cost.
-        joining = torch.empty_like(x)
-        joining[:, 0] = phi
-        states, others, emissions = new.unbind(0), joining.unbind(0), x.unbind(0)
-        labels_of_state, blanks_of_other = new[:, 0].unbind(0), joining[:, 1].unbind(0)
-        for t in range(len(emissions)):
-            blanks_of_other[t].copy_(labels_of_state[t])
+        # All views are made before the loop: there they would be most of its time.
+        states, others, steps = new.unbind(0), joining.unbind(0), emissions.unbind(0)
+        ends_in_label, joining_blank = new[:, 0].unbind(0), joining[:, 1].unbind(0)
+        for t in range(len(steps)):
+            joining_blank[t].copy_(ends_in_label[t])
             torch.logaddexp(states[t], others[t], out=states[t + 1])
-            states[t + 1].add_(emissions[t])
+            states[t + 1].add_(steps[t])
         return CtcPrefixes(self.log_probs, new, labels, utts)
+
+    def _frames(self, utts: Tensor, labels: Tensor) -> Tensor:
+        """Look up x of utterances and labels, two shapes that broadcast: (..., T). A copy."""
+        num_utts, num_labels, num_frames = self.log_probs.shape
+        index = utts * num_labels + labels
+        table = self.log_probs.view(num_utts * num_labels, num_frames)
+        return table.index_select(0, index.flatten()).view(*index.shape, num_frames)

@@ -22,7 +22,7 @@ from stxlib.text.tokenizer import BLANK, EOS, SOS
 
 
 def make_backbone(vocab_size: int, seed: int = 0, end_bias: float = 0.0) -> Backbone:
-    """A small backbone whose outputs are far from uniform."""
+    """Make a small backbone whose outputs are far from uniform."""
     torch.manual_seed(seed)
     config = BackboneConfig(
         conformer=ConformerConfig(dim=16, num_heads=2, ff_dim=16, kernel_size=3, num_layers=1),
@@ -81,7 +81,7 @@ class Reference:
         return Hypothesis(prefix, self.combine(attention, ctc, len(prefix)), parts)
 
     def beam(self) -> list[Hypothesis]:
-        """The same search, without detecting the end."""
+        """Search as ours does, without detecting the end."""
         finished: list[Hypothesis] = []
         running: list[tuple[float, tuple[int, ...], float]] = [(0.0, (), 0.0)]
         for num_tokens in range(self.max_tokens + 1):

@@ -35,7 +35,7 @@ def label_sequences(log_probs: Tensor) -> dict[tuple[int, ...], float]:
 
 
 def fast_score(log_probs: Tensor, lens: Tensor, prefixes: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """psi and p of one prefix (of equal lengths, not empty) for each utterance, by the batched path."""
+    """Return psi and p of one prefix (of equal lengths, not empty) for each utterance, by the batched path."""
     states = CtcPrefixes.start(log_probs, lens)
     rows = torch.arange(len(prefixes))
     labels = torch.tensor([list(prefix) for prefix in prefixes])
@@ -103,7 +103,7 @@ def test_golden(test_data: Path) -> None:
 
 
 def compare(ours: Tensor, reference: np.ndarray) -> None:
-    """The public code says -1e10 where we say -inf."""
+    """Compare with the public code, which says -1e10 where we say -inf."""
     expected = torch.from_numpy(np.array(reference, dtype=np.float32))
     impossible = expected < -1e9
     assert (ours[impossible] < -1e9).all()
