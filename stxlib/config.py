@@ -443,7 +443,7 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
             variant for variant in _alternatives(hints[field.name]) if is_dataclass(variant)
         ]
         if not variants:
-            value: Any = values[key] if key in values else field.default
+            value: Any = values.get(key, field.default)
             arguments[field.name] = tuple(value) if _item_type(hints[field.name]) else value
         else:
             chosen = variants[0]
