@@ -1,0 +1,158 @@
+"""The part of report.html about one set: figures, groups, confusions, and utterances to read and to hear."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from stxlib.data.data_dir import DataDir
+from stxlib.errors import DataError
+from stxlib.report.examples import Clips, open_data, spread, worst
+from stxlib.report.markup import Child, Markup, join, table, tag
+from stxlib.report.rows import entry_cells, entry_header
+from stxlib.report.runs import Decode
+from stxlib.score.alignment import Alignment, confusions, load_alignments
+from stxlib.score.score_json import Entry
+from stxlib.score.table import percentage, title
+
+_WORST, _SPREAD, _CONFUSIONS = 10, 3, 12
+
+
+def decode_section(decode: Decode, clips: Clips, data: Path | None, *, is_open: bool) -> Markup:
+    """Everything about one `decode_<how>_<set>`."""
+    parts: list[Child] = [tag("h3", f"{decode.set}, {decode.how} decoding" if decode.how else decode.set)]
+    for metric, entry in decode.scores.items():
+        parts.append(table([metric.upper(), *entry_header(entry)], [["", *entry_cells(entry)]]))
+        for note in entry["notes"]:
+            parts.append(tag("p", note, class_="note warning"))
+        if entry["missing"]:
+            parts.append(
+                tag(
+                    "p",
+                    f"{len(entry['missing'])} missing predictions were counted as empty.",
+                    class_="note warning",
+                )
+            )
+    parts.append(speed(decode))
+    parts += [group_tables(entry) for entry in list(decode.scores.values())[:1]]
+    alignments = read_alignments(decode)
+    if alignments:
+        entry = next(iter(decode.scores.values()))
+        audio = open_data(entry["ref"], data, decode.set)
+        parts.append(
+            tag(
+                "details",
+                tag("summary", "Worst utterances, and some picked blindly"),
+                utterances(alignments, clips, audio),
+                open=is_open,
+            )
+        )
+        rare = decode.scores.get("wer", {}).get("details", {}).get("rare_words_most_missed", {})
+        parts.append(
+            tag("details", tag("summary", "What was taken for what"), confusion_tables(alignments, rare))
+        )
+    return join(parts)
+
+
+def read_alignments(decode: Decode) -> list[Alignment]:
+    """By words, else by characters; empty when this set was scored by neither."""
+    for metric in ("wer", "cer"):
+        path = decode.path / f"alignment.{metric}.jsonl"
+        if metric in decode.scores and path.is_file():
+            return load_alignments(path.read_text(encoding="utf-8"))
+    return []
+
+
+def speed(decode: Decode) -> Markup | None:
+    """Real-time factors, where the decoding wrote them into summary.json."""
+    factors = {
+        key: value for key, value in decode.summary.items() if key.startswith("rtf") and value is not None
+    }
+    if not factors:
+        return None
+    words = ", ".join(
+        f"{key.replace('_', ' ').replace('rtf', 'RTF')} {value:.3f}" for key, value in factors.items()
+    )
+    return tag("p", f"Speed: {words}.", class_="note")
+
+
+def group_tables(entry: Entry) -> Markup:
+    """The first figure by accent, gender or whatever else is known of the utterances."""
+    figure = entry["headline"]
+    tables = []
+    for attribute, groups in entry["groups"].items():
+        rows: list[list[Child]] = [
+            [name, str(group["utterances"]), tag("b", percentage(group["figures"][figure]))]
+            for name, group in groups.items()
+        ]
+        tables.append(tag("div", table([attribute, "utterances", f"{title(figure)} %"], rows)))
+    return tag("div", tables, class_="columns") if tables else join()
+
+
+def confusion_tables(alignments: Sequence[Alignment], rare: dict[str, int]) -> Markup:
+    """Most frequent substitutions, deletions, insertions and missed rare words."""
+    found = confusions(alignments)
+
+    def ranked(counts: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_CONFUSIONS]
+
+    blocks = []
+    pairs = [[said, heard, str(count)] for (said, heard), count in ranked(found["S"])]
+    if pairs:
+        blocks.append(("Substitutions", table(["reference", "hypothesis", "times"], pairs, class_="words")))
+    for letter, name in (("D", "Deletions"), ("I", "Insertions")):
+        rows = [[said or heard, str(count)] for (said, heard), count in ranked(found[letter])]
+        if rows:
+            blocks.append((name, table(["word", "times"], rows, class_="words")))
+    if rare:
+        rows = [[word, str(count)] for word, count in list(rare.items())[:_CONFUSIONS]]
+        blocks.append(("Missed rare words", table(["word", "times"], rows, class_="words")))
+    return tag("div", [tag("div", tag("h4", name), content) for name, content in blocks], class_="columns")
+
+
+def utterances(alignments: Sequence[Alignment], clips: Clips, data: DataDir | None) -> Markup:
+    """The worst utterances, and some that were picked without looking at the result."""
+    legend = tag(
+        "p",
+        "Reference above, hypothesis below:",
+        tag("span", "substituted", class_="k-S"),
+        tag("span", "deleted", class_="k-D"),
+        tag("span", "inserted", class_="k-I"),
+        class_="legend",
+    )
+    blind = spread(alignments, _SPREAD)
+    return join(
+        legend,
+        [utterance(item, clips, data) for item in worst(alignments, _WORST)],
+        tag("p", "Picked blindly:", class_="note"),
+        [utterance(item, clips, data) for item in blind],
+    )
+
+
+def utterance(item: Alignment, clips: Clips, data: DataDir | None) -> Markup:
+    """One utterance: id, errors, aligned words, and audio while the page has room for it."""
+    try:
+        address = clips.clip(data, item.utt)
+        trouble = None
+    except (DataError, KeyError) as error:
+        address, trouble = None, f"No audio: {error}"
+    errors = f"{item.num_errors} of {len(item.reference)} wrong" if item.num_errors else "all correct"
+    return tag(
+        "article",
+        tag("header", tag("span", item.utt, class_="mono"), tag("span", errors)),
+        tag("div", [word(*step) for step in item.steps()], class_="words-aligned"),
+        tag("audio", controls=True, preload="none", src=address) if address else None,
+        tag("p", trouble, class_="note") if trouble else None,
+        class_="utt",
+    )
+
+
+def word(op: str, said: str | None, heard: str | None) -> Markup:
+    """One column of an alignment; a no-break space stands where there is no word."""
+    return tag(
+        "span",
+        tag("span", said or "\u00a0"),
+        tag("span", heard or "\u00a0"),
+        class_=f"w {op}" if op != "C" else "w",
+    )

@@ -1,0 +1,102 @@
+"""The record that is committed: one JSON for each finished run, and the table made of them.
+
+`results/<row>_seed<N>.json` holds what is needed to trust and to repeat a figure: command, commit, config hash, scores, times.
+The table is made from the JSONs alone, so it can grow over days and machines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stxlib.errors import DataError
+from stxlib.report.environment import environment
+from stxlib.report.runs import Run, read_json
+from stxlib.score.score_json import write_atomically
+
+Result = dict[str, Any]
+
+_NOT_RECORDED = ("details", "missing", "hyp", "stxlib", "metric")
+
+
+def as_result(run: Run) -> Result:
+    """{"row", "seed", "scores": {how: {set: {metric: entry}}}} of a run."""
+    scores: dict[str, dict[str, Any]] = {}
+    for decode in run.decodes:
+        scores.setdefault(decode.how, {})[decode.set] = decode.scores
+    return {"row": run.row, "seed": run.seed, "scores": scores}
+
+
+def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
+    """Write a JSON for each finished run. Returns the files, and a sentence for each run that was left out."""
+    pretrained = {run.seed: run for run in runs if run.row == "pretrain"}
+    written, left_out = [], []
+    for run in runs:
+        if not run.decodes:
+            continue
+        if run.unscored:
+            left_out.append(f"{run.path}: not recorded, as {', '.join(run.unscored)} has no score.json yet")
+            continue
+        name = run.row.replace("/", "_") + ("" if run.seed is None else f"_seed{run.seed}")
+        path = folder / f"{name}.json"
+        text = json.dumps(_record_of(run, pretrained.get(run.seed)), indent=1, ensure_ascii=False)
+        write_atomically(path, text + "\n")
+        written.append(path)
+    return written, left_out
+
+
+def read_results(folder: Path) -> dict[Path, Result]:
+    """Every record of a folder. Raises DataError when there is none, or when a file is none."""
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise DataError(
+            f"{folder}: holds no *.json; write some with stxlib.bin.report --exp exp --record {folder}"
+        )
+    results = {path: read_json(path) for path in paths}
+    for path, result in results.items():
+        if not {"row", "seed", "scores"} <= result.keys():
+            raise DataError(f"{path}: not written by stxlib.bin.report --record; move it elsewhere")
+    return results
+
+
+def _record_of(run: Run, pretrained: Run | None) -> Result:
+    result = as_result(run)
+    scores = {
+        how: {
+            name: {metric: _short(entry) for metric, entry in entries.items()}
+            for name, entries in sets.items()
+        }
+        for how, sets in result["scores"].items()
+    }
+    trainings = {"pretrain": pretrained, "train": run}
+    seconds = {name: r.progress.get("seconds") for name, r in trainings.items() if r is not None}
+    for decode in run.decodes:
+        seconds[decode.name] = decode_seconds(decode.summary)
+    here = environment()
+    return {
+        "row": run.row,
+        "seed": run.seed,
+        "date": here["date"],
+        "commit": run.head.get("code", f"stxlib {here['stxlib version']}, commit {here['Git hash']}"),
+        "python": here["python version"],
+        "torch": here["pytorch version"],
+        "device": run.head.get("device"),
+        "config_hash": run.config_hash,
+        "commands": {name: r.head.get("command") for name, r in trainings.items() if r is not None},
+        "steps": {name: r.progress.get("step") for name, r in trainings.items() if r is not None},
+        "seconds": {name: value for name, value in seconds.items() if value is not None},
+        "scores": scores,
+    }
+
+
+def decode_seconds(summary: Mapping[str, Any]) -> float | None:
+    """Seconds that a decoding took, of its summary.json; None where that does not say."""
+    value = summary.get("seconds", summary.get("wall_seconds"))
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _short(entry: Mapping[str, Any]) -> dict[str, Any]:
+    short = {name: value for name, value in entry.items() if name not in _NOT_RECORDED}
+    return {**short, "num_missing": len(entry["missing"])}

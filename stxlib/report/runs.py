@@ -1,0 +1,180 @@
+"""Finds what was trained, decoded and scored below `exp`: `exp/<system>[.<variant>]/seed<N>/train/decode_<how>_<set>/`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stxlib.errors import DataError
+from stxlib.score.score_json import Entry, read_scores
+
+# What differs between runs of one row: where things lie, and the seed.
+_OF_ONE_RUN = frozenset({"seed", "out", "init", "train", "dev", "units"})
+
+
+@dataclass(frozen=True)
+class Decode:
+    """One set, recognized in one way, and scored."""
+
+    path: Path
+    how: str
+    set: str
+    scores: dict[str, Entry]
+    "metric -> entry of score.json"
+
+    @property
+    def name(self) -> str:
+        """`decode_joint_test`."""
+        return self.path.name
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """summary.json of the decoding; empty where there is none."""
+        return read_json(self.path / "summary.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and what was decoded with it."""
+
+    path: Path
+    "folder of the training: exp/asr/seed1/train"
+    row: str
+    "`<system>[.<variant>]`: what its runs with other seeds share"
+    seed: int | None
+    "None where the folder does not name one"
+    decodes: tuple[Decode, ...]
+    unscored: tuple[str, ...] = ()
+    "names of decode directories without score.json"
+
+    @property
+    def system(self) -> str:
+        return self.row.partition(".")[0]
+
+    @property
+    def variant(self) -> str:
+        return self.row.partition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """`asr seed 1`; a pretraining is `pretrain seed 1`."""
+        return self.row if self.seed is None else f"{self.row} seed {self.seed}"
+
+    @cached_property
+    def head(self) -> dict[str, str]:
+        """`command`, `code`, `device` as the last start of the training wrote them into its log."""
+        return read_head(self.path / "train.log")
+
+    @cached_property
+    def config_hash(self) -> str | None:
+        """Equal for runs that differ in their seed and in paths only; None where there is no config.yaml."""
+        return hash_config(self.path / "config.yaml")
+
+    @cached_property
+    def progress(self) -> dict[str, Any]:
+        """`step`, `seconds`, ... as the newest checkpoint has them; empty where there is none."""
+        return read_progress(self.path / "checkpoint.safetensors")
+
+
+def find_runs(exp: Path) -> tuple[Run, ...]:
+    """Every training below `exp` that was scored, and every pretraining; sorted by row and seed.
+
+    Raises DataError when there is no such folder, or when it has neither.
+    """
+    if not exp.is_dir():
+        raise DataError(f"{exp}: no such directory; give --exp the folder that run.sh wrote to")
+    folders = {path.parent.parent for path in exp.rglob("decode_*/score.json")}
+    folders |= {path for path in (exp / "pretrain").glob("seed*") if path.is_dir()}
+    if not folders:
+        raise DataError(
+            f"{exp}: no decode_*/score.json in it; run stages 6 and 7, or stxlib.bin.score, first"
+        )
+    runs = [_read_run(exp, folder) for folder in folders]
+    return tuple(sorted(runs, key=lambda run: (run.row, -1 if run.seed is None else run.seed, str(run.path))))
+
+
+def _read_run(exp: Path, folder: Path) -> Run:
+    parts = folder.relative_to(exp).parts
+    numbers = [re.fullmatch(r"seed(\d+)", part) for part in parts]
+    seed = next((int(found[1]) for found in numbers if found), None)
+    names = [part for part, found in zip(parts, numbers, strict=True) if not found]
+    if len(names) > 1 and names[-1] == "train":
+        names.pop()
+    decodes, unscored = [], []
+    for path in sorted(folder.glob("decode_*")):
+        if (path / "score.json").is_file():
+            scores = read_scores(path / "score.json")
+            how, name = split_decode_name(path.name, [Path(entry["ref"]).name for entry in scores.values()])
+            decodes.append(Decode(path, how, name, scores))
+        elif path.is_dir():
+            unscored.append(path.name)
+    return Run(folder, "/".join(names) or exp.name, seed, tuple(decodes), tuple(unscored))
+
+
+def split_decode_name(name: str, sets: Iterable[str]) -> tuple[str, str]:
+    """`decode_joint_test_rare` -> (`joint`, `test_rare`); `sets` are names that the set may have."""
+    rest = name.removeprefix("decode_")
+    for candidate in sorted(set(sets), key=len, reverse=True):
+        if rest.endswith(f"_{candidate}"):
+            return rest[: -len(candidate) - 1], candidate
+    how, _, last = rest.partition("_")
+    return (how, last) if last else ("", how)
+
+
+def read_head(path: Path) -> dict[str, str]:
+    """Lines `<date> <time> <stage> command: ...` (and `code:`, `device:`) of a log; the last of each."""
+    found: dict[str, str] = {}
+    if path.is_file():
+        pattern = re.compile(r"\S+ \S+ \S+ (command|code|device): (.*)")
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if match := pattern.match(line):
+                    found[match[1]] = match[2].strip()
+    return found
+
+
+def hash_config(path: Path) -> str | None:
+    """Twelve hexadecimal digits of the settings in a config.yaml, paths and seed left out."""
+    if not path.is_file():
+        return None
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}; restore it") from None
+    if isinstance(settings, Mapping):
+        settings = {key: value for key, value in settings.items() if key not in _OF_ONE_RUN}
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """The progress in the metadata of a checkpoint, read without its tensors."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return dict(json.loads(header["__metadata__"]["json"])["progress"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # the report tells what is there; a damaged checkpoint is the trainer's to complain about
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}; delete it and make it again") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected a JSON object; delete it and make it again")
+    return value
