@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def record(order: Order) -> Recording:
 def resample(wave: np.ndarray, sample_rate: int) -> np.ndarray:
     """Bring eSpeak's 22.05 kHz to 16 kHz by cutting the spectrum off: exact for the short, silent-ended waves of this corpus."""
     spoken = len(wave)
-    period = sample_rate // np.gcd(sample_rate, SAMPLE_RATE)  # 441 samples become 320
+    period = sample_rate // math.gcd(sample_rate, SAMPLE_RATE)  # 441 samples become 320
     wave = np.pad(wave, (0, _fast_size(len(wave) // period + 1) * period - len(wave)))
     num_samples = len(wave) * SAMPLE_RATE // sample_rate
     spectrum = np.fft.rfft(wave)[: num_samples // 2 + 1]
