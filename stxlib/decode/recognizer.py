@@ -15,7 +15,7 @@ from stxlib.config import dump_config, load_config
 from stxlib.decode.ctc_greedy import CtcGreedy, CtcGreedyConfig
 from stxlib.decode.hypothesis import Hypothesis
 from stxlib.decode.joint_beam import JointBeam, JointBeamConfig
-from stxlib.errors import DataError
+from stxlib.errors import ConfigError, DataError
 from stxlib.models.saved import load_network
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.text.saved import load_units
@@ -52,6 +52,15 @@ def keep_decoder(folder: Path, config: DecoderConfig) -> None:
     draft = path.with_name(path.name + ".new")
     draft.write_text(dump_config(_KeptConfig(decoder=config)), "utf-8")
     draft.replace(path)
+
+
+def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """Read an option `device`; auto is the GPU if there is one. Raises ConfigError for a GPU that is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: torch sees no GPU; give --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 def make_decoder(network: SpeechToText, config: DecoderConfig) -> JointBeam | CtcGreedy:
@@ -105,28 +114,60 @@ class Recognizer:
         """waves: (B, N) float32 in [-1, 1]; wave_lens: (B,) samples. Returns the hypotheses of each utterance, best first."""
         return self.recognize(waves, wave_lens).hypotheses
 
-    @torch.inference_mode()
     def recognize(self, waves: Tensor, wave_lens: Tensor, utts: Sequence[str] = ()) -> Recognition:
-        """As calling it, with times. utts: names for messages.
+        """As calling it, with times. Where memory does not suffice for the batch its halves are recognized, with a message.
 
-        Raises DataError where the network's output is not finite.
+        utts: names for messages. Raises DataError where the network's output is not finite, and where memory does not
+        suffice for one utterance.
         """
-        start = self._now()
-        encoded, encoded_lens = self.network.encode(waves.to(self.device), wave_lens.to(self.device))
-        finite = encoded.isfinite().flatten(1).all(1)
-        if not finite.all():
-            bad = (~finite).nonzero()[:, 0].tolist()
-            names = ", ".join(str(utts[index] if utts else index) for index in bad)
-            raise DataError(f"utterances {names}: the network's output is not finite; train it again")
-        middle = self._now()
-        hypotheses = self._decoder.search(encoded, encoded_lens)
-        return Recognition(hypotheses, middle - start, self._now() - middle)
+        utts = utts or [str(index) for index in range(len(waves))]
+        try:
+            return self._recognize_at_once(waves, wave_lens, utts)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        if len(utts) == 1:
+            seconds = float(wave_lens[0]) / self.sample_rate
+            raise DataError(
+                f"utterance {utts[0]!r} ({seconds:.1f} s): memory does not suffice for it alone; "
+                "cut it (segments), or lower decoder.beam_size"
+            )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        middle = (len(utts) + 1) // 2
+        print(f"not enough memory for {len(utts)} utterances at once: going on with {middle}", flush=True)
+        first, second = (
+            self.recognize(waves[part, : int(wave_lens[part].max())], wave_lens[part], utts[part])
+            for part in (slice(middle), slice(middle, None))
+        )
+        return Recognition(
+            first.hypotheses + second.hypotheses,
+            first.model_seconds + second.model_seconds,
+            first.decoder_seconds + second.decoder_seconds,
+        )
 
     def text(self, hypothesis: Hypothesis) -> str:
         """Return the words of a hypothesis."""
         return self.tokenizer.decode(hypothesis.tokens)
 
+    @torch.inference_mode()
+    def _recognize_at_once(self, waves: Tensor, wave_lens: Tensor, utts: Sequence[str]) -> Recognition:
+        start = self._now()
+        encoded, encoded_lens = self.network.encode(waves.to(self.device), wave_lens.to(self.device))
+        finite = encoded.isfinite().flatten(1).all(1)
+        if not finite.all():
+            bad = ", ".join(utts[index] for index in (~finite).nonzero()[:, 0].tolist())
+            raise DataError(f"utterances {bad}: the network's output is not finite; train it again")
+        middle = self._now()
+        hypotheses = self._decoder.search(encoded, encoded_lens)
+        return Recognition(hypotheses, middle - start, self._now() - middle)
+
     def _now(self) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice, on a GPU or on the CPU (where torch says so with a plain RuntimeError)."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
