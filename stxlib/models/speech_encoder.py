@@ -42,7 +42,6 @@ class SpeechEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(config.num_mels))
         self.register_buffer("std", torch.ones(config.num_mels))
         self.subsampling = Subsampling(config.num_mels, config.conv_channels, config.conformer.dim)
-        self.dropout = nn.Dropout(config.conformer.dropout)
         self.conformer = Conformer(config.conformer)
 
     @property
@@ -65,7 +64,7 @@ class SpeechEncoder(nn.Module):
         if seeds is not None:
             features = spec_augment(features, feature_lens, seeds, self.config.spec_augment)
         x, latent_lens = self.subsampling(features, feature_lens)
-        return self.conformer(self.dropout(x), latent_lens), latent_lens
+        return self.conformer(x, latent_lens), latent_lens
 
     def features(self, waves: Tensor, wave_lens: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel features (B, T, F) before normalization, and their lengths."""

@@ -26,13 +26,13 @@ class RotaryAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
-        """x: (B, T, D); rotation: `rotary_angles` of T; mask: `attention_mask` of the lengths."""
+    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
+        """x: (B, T, D); rotation: `rotations` of T; mask: `attention_mask` of the lengths."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).unbind(2)  # (B, T, H, d) each
-        q, k = rotate(q, *rotation), rotate(k, *rotation)
+        q, k = rotate(q, rotation), rotate(k, rotation)
         x = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
         return self.out(x.transpose(1, 2).flatten(2))
 
@@ -43,8 +43,8 @@ class CausalAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, U, D)."""
@@ -78,9 +78,9 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, memory_dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query = nn.Linear(dim, dim)
-        self.key_value = nn.Linear(memory_dim, 2 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key_value = nn.Linear(memory_dim, 2 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
 
     def memory(self, encoded: Tensor) -> KeyValue:
         """Keys and values of (B, T, memory_dim)."""

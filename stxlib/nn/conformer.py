@@ -1,21 +1,22 @@
 """The Conformer (Gulati et al. 2020, arXiv 2005.08100), made so that padding never reaches a valid frame.
 
 Departures from the paper: rotary positions instead of relative ones, LayerNorm instead of BatchNorm in the convolution module (a batch
-and one utterance alone then give the same), and dropout on what a module adds to the stream only (inside the feed-forward modules it
-costs more than it brings on a CPU).
+and one utterance alone then give the same), dropout on what a module adds to the stream only (inside the feed-forward modules it costs
+more than it brings on a CPU), and no biases in linear layers (a LayerNorm with a bias precedes each).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stxlib.errors import ConfigError
 from stxlib.nn.attention import RotaryAttention, attention_mask
-from stxlib.nn.rotary import rotary_angles
+from stxlib.nn.depthwise_conv import DepthwiseConv
+from stxlib.nn.dropout import Residual
+from stxlib.nn.rotary import rotations
 from stxlib.ops.masks import length_mask
 
 
@@ -49,28 +50,11 @@ class FeedForward(nn.Module):
     def __init__(self, dim: int, ff_dim: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.up = nn.Linear(dim, ff_dim)
-        self.down = nn.Linear(ff_dim, dim)
+        self.up = nn.Linear(dim, ff_dim, bias=False)
+        self.down = nn.Linear(ff_dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.up(self.norm(x))))
-
-
-class DepthwiseConv(nn.Module):
-    """One filter per channel along time, zeros outside: (B, T, D) -> (B, T, D)."""
-
-    def __init__(self, dim: int, kernel_size: int) -> None:
-        super().__init__()
-        bound = kernel_size**-0.5
-        self.weight = nn.Parameter(torch.empty(kernel_size, dim).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        kernel_size, dim = self.weight.shape
-        weight = self.weight.t()[:, None]  # (D, 1, kernel)
-        return F.conv1d(x.transpose(1, 2), weight, self.bias, padding=kernel_size // 2, groups=dim).transpose(
-            1, 2
-        )
 
 
 class ConvModule(nn.Module):
@@ -79,14 +63,14 @@ class ConvModule(nn.Module):
     def __init__(self, dim: int, kernel_size: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.gate = nn.Linear(dim, 2 * dim)
+        self.gate = nn.Linear(dim, 2 * dim, bias=False)
         self.conv = DepthwiseConv(dim, kernel_size)
         self.conv_norm = nn.LayerNorm(dim)
-        self.out = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
-        """x: (B, T, D); padding: (B, T, 1) bool, True where there is no frame."""
-        x = F.glu(self.gate(self.norm(x))).masked_fill(padding, 0.0)
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x: (B, T, D); valid: (B, T, 1), 1 where there is a frame, else 0."""
+        x = F.glu(self.gate(self.norm(x))) * valid
         return self.out(F.silu(self.conv_norm(self.conv(x))))
 
 
@@ -101,13 +85,13 @@ class ConformerBlock(nn.Module):
         self.conv = ConvModule(config.dim, config.kernel_size)
         self.ff2 = FeedForward(config.dim, config.ff_dim)
         self.norm = nn.LayerNorm(config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.add = Residual(config.dropout)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, padding: Tensor) -> Tensor:
-        x = torch.add(x, self.dropout(self.ff1(x)), alpha=0.5)
-        x = x + self.dropout(self.attention(self.attention_norm(x), rotation, mask))
-        x = x + self.dropout(self.conv(x, padding))
-        x = torch.add(x, self.dropout(self.ff2(x)), alpha=0.5)
+    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor, valid: Tensor) -> Tensor:
+        x = self.add(x, self.ff1(x), 0.5)
+        x = self.add(x, self.attention(self.attention_norm(x), rotation, mask))
+        x = self.add(x, self.conv(x, valid))
+        x = self.add(x, self.ff2(x), 0.5)
         return self.norm(x)
 
 
@@ -121,9 +105,9 @@ class Conformer(nn.Module):
 
     def forward(self, x: Tensor, x_lens: Tensor) -> Tensor:
         """x: (B, T, D), finite everywhere. Returns (B, T, D), zero past x_lens (B,)."""
-        rotation = rotary_angles(x.shape[1], self.head_dim, x.device)
+        rotation = rotations(x.shape[1], self.head_dim, x.device)
         mask = attention_mask(x_lens, x.shape[1])
-        padding = ~length_mask(x_lens, x.shape[1])[:, :, None]
+        valid = length_mask(x_lens, x.shape[1])[:, :, None].to(x.dtype)
         for block in self.blocks:
-            x = block(x, rotation, mask, padding)
-        return x.masked_fill(padding, 0.0)
+            x = block(x, rotation, mask, valid)
+        return x * valid

@@ -6,18 +6,17 @@ import torch
 from torch import Tensor
 
 
-def rotary_angles(num_positions: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, (num_positions, head_dim / 2) each (Su et al. 2021, arXiv 2104.09864, eq. 15)."""
+def rotations(num_positions: int, head_dim: int, device: torch.device) -> Tensor:
+    """exp(i * angle) of each position and pair of dimensions: (T, 1, d / 2) complex (Su et al. 2021, arXiv 2104.09864, eq. 15)."""
     rates = 10000.0 ** (-torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim)
     angles = torch.arange(num_positions, device=device, dtype=torch.float32)[:, None] * rates
-    return angles.cos(), angles.sin()
+    return torch.polar(torch.ones_like(angles), angles)[:, None]
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn (..., T, H, d) by the angles of their T: products of two such depend on the distance of their positions only.
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turn neighbouring pairs of dimensions of (..., T, H, d): products of two such depend on the distance of their positions only.
 
-    Dimension i is paired with i + d/2 (any fixed pairing will do).
+    As complex numbers, computed in float32: one pass over the data in place of six.
     """
-    cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)  # (T, 1, d/2)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * rotation).flatten(-2).to(x.dtype)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stxlib.errors import ConfigError
 from stxlib.nn.attention import CausalAttention, CrossAttention, KeyValue, attention_mask
 from stxlib.nn.conformer import FeedForward
+from stxlib.nn.dropout import Residual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class DecoderConfig:
     ff_dim: int = 432
     """width inside the feed-forward modules"""
     dropout: float = 0.1
-    """dropout of the embeddings and of what each module adds (0 to 1)"""
+    """dropout of what each module adds (0 to 1)"""
 
     def __post_init__(self) -> None:
         if self.dim % self.num_heads or self.dim % 2:
@@ -79,13 +80,13 @@ class DecoderLayer(nn.Module):
         self.cross_norm = nn.LayerNorm(config.dim)
         self.cross_attention = CrossAttention(config.dim, memory_dim, config.num_heads)
         self.ff = FeedForward(config.dim, config.ff_dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.add = Residual(config.dropout)
 
     def forward(self, x: Tensor, memory: KeyValue, mask: Tensor) -> Tensor:
         """x: (B, U, D)."""
-        x = x + self.dropout(self.self_attention(self.self_norm(x)))
-        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, mask))
-        return x + self.dropout(self.ff(x))
+        x = self.add(x, self.self_attention(self.self_norm(x)))
+        x = self.add(x, self.cross_attention(self.cross_norm(x), memory, mask))
+        return self.add(x, self.ff(x))
 
     def step(self, x: Tensor, past: KeyValue, memory: KeyValue, mask: Tensor) -> tuple[Tensor, KeyValue]:
         """x: (R, D), one position of each hypothesis; memory: (B, H, T, d) with R a multiple of B."""
@@ -112,12 +113,11 @@ class TransformerDecoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config, memory_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(config.dim)
         self.out = nn.Linear(config.dim, vocab_size)
-        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, encoded: Tensor, encoded_lens: Tensor, tokens_in: Tensor) -> Tensor:
         """encoded: (B, T, memory_dim), zero past encoded_lens; tokens_in: (B, U) beginning with <sos>. Returns logits (B, U, V)."""
         mask = attention_mask(encoded_lens, encoded.shape[1])
-        x = self.dropout(self._embed(tokens_in, 0))
+        x = self._embed(tokens_in, 0)
         for layer in self._stack():
             x = layer(x, layer.cross_attention.memory(encoded), mask)
         logits: Tensor = self.out(self.norm(x))

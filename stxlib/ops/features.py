@@ -6,6 +6,7 @@ and CTC forced alignment only; it is imported when one of them is called.
 
 from __future__ import annotations
 
+import importlib
 import math
 from functools import lru_cache
 from types import ModuleType
@@ -57,8 +58,8 @@ def log_mel(waves: Tensor, wave_lens: Tensor, sample_rate: int, num_mels: int) -
         torch.mul(frames[..., 0], 1 - _PREEMPHASIS, out=emphasized[..., 0])
         window, filters = _window_and_filters(sample_rate, num_mels, waves.device)
         fft_size = 2 * (filters.shape[0] - 1)
-        spectrum = torch.view_as_real(torch.fft.rfft(emphasized * window, fft_size))
-        power = spectrum.square_().sum(3)  # (B, T, fft_size / 2 + 1)
+        spectrum = torch.fft.rfft(emphasized.mul_(window), fft_size)
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)  # (B, T, fft_size / 2 + 1)
         features = (power @ filters).clamp_(min=_ENERGY_FLOOR).log_()  # (B, T, F)
         padding = ~length_mask(feature_lens, features.shape[1])
         return features.masked_fill_(padding[:, :, None], 0.0), feature_lens
@@ -109,13 +110,10 @@ def ctc_viterbi(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=1)
 def _torchaudio() -> ModuleType:
     try:
-        import torchaudio
-        import torchaudio.functional
+        return importlib.import_module("torchaudio")
     except (ImportError, OSError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ConfigError(
             f"torchaudio: does not load beside torch {torch.__version__} ({reason});"
             " install the torchaudio of the same release as torch (tools/setup.sh pins both)"
         ) from error
-    module: ModuleType = torchaudio
-    return module
