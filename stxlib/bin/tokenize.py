@@ -136,9 +136,8 @@ def _summarize(
     num_tokens = sum(map(len, tokens.values()))
     num_units = sum(map(len, stream.values()))
     unk_tokens = sum(ids.count(units.tokens.unk) for ids in tokens.values())
-    unk_units = Counter(
-        symbol for symbols in stream.values() for symbol in symbols if units.units.encode([symbol]) == [1]
-    )
+    known = set(units.units.symbols) - {"<unk>"}
+    unk_units = Counter(symbol for symbols in stream.values() for symbol in symbols if symbol not in known)
     durations = {}
     if (path / "utt2dur").exists():
         durations = {utt: float(s) for utt, s in read_table(path / "utt2dur").items() if utt in text}

@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stxlib.text.normalize import NormalizationConfig, normalize
@@ -50,12 +50,14 @@ def test_normalize(text: str, options: dict[str, Any], expected: str) -> None:
     assert normalize(text, NormalizationConfig(**options)) == expected
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(TEXT, CONFIGS)
 def test_twice_is_once(text: str, config: NormalizationConfig) -> None:
     once = normalize(text, config)
     assert normalize(once, config) == once
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(TEXT, CONFIGS)
 def test_the_result_is_what_was_asked_for(text: str, config: NormalizationConfig) -> None:
     result = normalize(text, config)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stxlib.errors import ConfigError, DataError
@@ -44,6 +44,7 @@ TOKENIZERS = {kind: train(model_type=kind, vocab_size=160, symbols=("<asr>", "!"
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)  # a busy machine is no defect
 @given(
     text=st.text(alphabet=CHARACTERS + " ") | st.lists(st.sampled_from([*LINES, "<asr>", "!"])).map(" ".join)
 )
@@ -57,6 +58,7 @@ def test_text_comes_back(kind: str, text: str) -> None:
 BYTES = train(["hello world"], vocab_size=280, byte_fallback=True)
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(text=ANYTHING)
 def test_bytes_write_what_the_training_text_lacks(text: str) -> None:
     tokenizer = BYTES
@@ -65,6 +67,7 @@ def test_bytes_write_what_the_training_text_lacks(text: str) -> None:
     assert tokenizer.decode(ids) == normalize(text, tokenizer.normalization)
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(text=ANYTHING, ids=st.lists(st.integers(0, 80)))
 def test_anything_can_be_encoded_and_decoded(text: str, ids: list[int]) -> None:
     for tokenizer in TOKENIZERS.values():
