@@ -195,13 +195,14 @@ class DataDir:
         """Distinct speakers, sorted; empty where `utt2spk` is missing."""
         return tuple(sort_ids(set(self.table("utt2spk").values()))) if self.has("utt2spk") else ()
 
-    def summary(self) -> Summary:
-        """Hours, utterances, speakers and vocabulary."""
+    def summary(self, *, allow_pipes: bool = False) -> Summary:
+        """Hours, utterances, speakers and vocabulary; audio that cannot be read counts nothing."""
         words: set[str] = set()
         if self.has("text"):
             for line in self.table("text").values():
                 words.update(line.split())
-        hours = sum(self.seconds.values()) / 3600 if self.has_audio else 0.0
+        seconds = self.measure_seconds(allow_pipes=allow_pipes)[0] if self.has_audio else {}
+        hours = sum(seconds.values()) / 3600
         streams = tuple(sorted(self.streams))
         return Summary(str(self.path), len(self.utts), hours, len(self.speakers), len(words), streams)
 
