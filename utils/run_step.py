@@ -79,14 +79,21 @@ def run_step(args: argparse.Namespace, log: IO[str]) -> int:
             lines = stamp.differences({**now, "inputs": old["inputs"]}, now, new_files_count=False)
         if lines and args.stage in KEPT_STAGES and out is not None and out.exists():
             print(f"{args.name}: {out} was made from something else, and is kept:", *lines, sep="\n  ")
-            print("undo the change; or give --resume false to delete it and start afresh, or another --exp or --seed", flush=True)
+            print(
+                "undo the change; or give --resume false to delete it and start afresh, or another --exp or --seed",
+                flush=True,
+            )
             return 2
         if lines:
             print(f"{args.name}: doing it again, because of", *lines, sep="\n  ", flush=True)
     if old is None or old["state"] == "done":
         log.truncate(0)
     write_stamp(stamp_path, {"state": "started", **now, "outputs": []})
-    print(f"# {datetime.datetime.now().isoformat(timespec='seconds')} {shlex.join(args.command)}", file=log, flush=True)
+    print(
+        f"# {datetime.datetime.now().isoformat(timespec='seconds')} {shlex.join(args.command)}",
+        file=log,
+        flush=True,
+    )
     status = spawn(args.command, log)
     if status == 0:
         named = frozenset(word for value in options.values() for word in value.split())

@@ -45,7 +45,10 @@ def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict
 
 def parse(command: Sequence[str]) -> dict[str, str]:
     """Options and their values, as typed; "run" is the module or script. The interpreter and the launcher before it do not count."""
-    start = next((i for i, word in enumerate(command) if word.startswith("stxlib.") or word.endswith((".py", ".sh"))), 0)
+    start = next(
+        (i for i, word in enumerate(command) if word.startswith("stxlib.") or word.endswith((".py", ".sh"))),
+        0,
+    )
     options: dict[str, list[str]] = {"run": [command[start]]}
     name = "run"
     for word in command[start + 1 :]:
@@ -83,7 +86,9 @@ def files_of(path: Path, is_exp: bool = False) -> list[Path]:
     if path.is_file():
         if path.suffix != ".py":
             return [path]
-        return sorted(p for p in path.parent.iterdir() if p.suffix in SCRIPT_SUFFIXES)  # a script and what lies beside it
+        return [
+            p for p in tables(path.parent) if p.suffix in SCRIPT_SUFFIXES
+        ]  # a script and what lies beside it
     if not path.is_dir():
         return []
     if is_exp:
@@ -91,7 +96,9 @@ def files_of(path: Path, is_exp: bool = False) -> list[Path]:
     if (path / "network.yaml").is_file():
         weights = [path / "network.yaml", path / "model.safetensors"]
         return [p for p in weights if p.exists()] + tables(path / "units")
-    if (path / "summary.json").is_file():  # a decode folder: what was recognized, not how long it took nor its scores
+    if (
+        path / "summary.json"
+    ).is_file():  # a decode folder: what was recognized, not how long it took nor its scores
         return sorted(p for p in path.iterdir() if p.is_file() and not p.suffix and p.name != "times")
     return tables(path)
 
@@ -102,11 +109,15 @@ def tables(path: Path) -> list[Path]:
         return []
     found = []
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
-        inner = sorted(os.scandir(entry.path), key=lambda e: e.name) if entry.is_dir() else [entry]
         if entry.name.startswith("."):
             continue
+        inner = sorted(os.scandir(entry.path), key=lambda e: e.name) if entry.is_dir() else [entry]
         found += [Path(e.path) for e in inner if e.is_file() and not e.name.startswith(".")]
-    return [p for p in found if p.suffix.lower() not in AUDIO_SUFFIXES and not p.name.endswith((".log", ".stamp.json"))]
+    return [
+        p
+        for p in found
+        if p.suffix.lower() not in AUDIO_SUFFIXES and not p.name.endswith((".log", ".stamp.json"))
+    ]
 
 
 def fingerprint(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
