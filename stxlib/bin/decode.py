@@ -144,9 +144,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"decode: unreadable, empty hypothesis: {unreadable[utt]}")
     print(
         f"decode: {len(data.utts)} utterances ({summary['audio_seconds']:.1f} s, {len(unreadable)} unreadable) in "
-        f"{summary['wall_seconds']:.1f} s with {num_jobs} job{'s' * (num_jobs > 1)} on {device}; real time factor: "
-        f"decoder {summary['rtf_decoder']:.4f}, end to end {summary['rtf_end_to_end']:.4f} -> {config.out}"
+        f"{summary['wall_seconds']:.1f} s with {num_jobs} job{'s' * (num_jobs > 1)} on {device} -> {config.out}"
     )
+    if summary["audio_seconds"]:
+        print(
+            f"decode: real time factor: decoder {summary['rtf_decoder']:.4f}, end to end {summary['rtf_end_to_end']:.4f}"
+        )
 
 
 def decode_parts(

@@ -16,22 +16,32 @@ def cut_at_pauses(wave: Tensor, sample_rate: int, max_seconds: float) -> list[tu
     """Cut a wave into pieces of at most max_seconds that together are the whole wave; a shorter wave is one piece.
 
     From the start of a piece on, the cut is put where the energy, averaged over 0.3 s, is least between half of
-    max_seconds and max_seconds; of equally quiet places (digital silence) the last one. Nothing is thrown away as silence.
+    max_seconds and max_seconds (a pause that lies across the first of these places counts whole); of equally quiet places
+    (digital silence) the last one. Nothing is thrown away as silence.
 
     wave: (N,) samples. max_seconds: at least 2. Returns (start, end) in samples; nothing for an empty wave.
     """
     assert max_seconds >= 2, max_seconds
     frame = round(_FRAME_SECONDS * sample_rate)
-    max_samples = int(max_seconds * sample_rate)
+    max_samples, least = int(max_seconds * sample_rate), int(_LEAST_SECONDS * sample_rate)
     energies = _smooth(wave, frame)
     pieces = []
     start = 0
     while len(wave) - start > max_samples:
         first = (start + max_samples // 2) // frame
-        last = (min(start + max_samples, len(wave) - int(_LEAST_SECONDS * sample_rate))) // frame
+        last = min(start + max_samples, len(wave) - least) // frame
         candidates = energies[first : last + 1]
         quietest = int((candidates == candidates.min()).nonzero()[-1])
-        end = (first + quietest) * frame
+        quietest += first
+        while (
+            quietest <= first
+            and energies[quietest - 1] < energies[quietest]
+            and quietest * frame > start + least
+        ):
+            quietest -= (
+                1  # a pause that began before the first place allowed: its middle is safer than its end
+            )
+        end = quietest * frame
         pieces.append((start, end))
         start = end
     return [*pieces, (start, len(wave))] if len(wave) else []
