@@ -10,8 +10,16 @@ from stxlib.report.examples import Clips
 from stxlib.report.html_decode import decode_section
 from stxlib.report.markup import Child, Markup, join, table, tag
 from stxlib.report.record import as_result
-from stxlib.report.results_md import duration
-from stxlib.report.rows import edit_unit, metrics_of, order_sets, over_seeds
+from stxlib.report.results_md import duration, remarks
+from stxlib.report.rows import (
+    entry_cells,
+    entry_header,
+    metrics_of,
+    order_decodes,
+    order_sets,
+    over_seeds,
+    summary_figures,
+)
 from stxlib.report.runs import Run
 from stxlib.report.style import CSS
 from stxlib.score.score_json import Entry
@@ -53,7 +61,15 @@ def report_html(runs: Sequence[Run], environment: Mapping[str, str], *, name: st
         if len(names) > 1
         else None,
         tag("h2", "Results", id="results"),
-        [summary(scored, metric) for metric in metrics_of(scored)],
+        tag(
+            "div",
+            [
+                tag("div", summary(scored, metric, figure))
+                for metric in metrics_of(scored)
+                for figure in summary_figures(scored, metric)
+            ],
+            class_="summaries",
+        ),
         [
             tag("section", tag("h2", n, id=f"run{i}"), section)
             for i, (n, section) in enumerate(zip(names, sections, strict=True))
@@ -71,60 +87,63 @@ def report_html(runs: Sequence[Run], environment: Mapping[str, str], *, name: st
     return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
 
 
-def summary(runs: Sequence[Run], metric: str) -> Markup:
-    """One table a metric: systems down, sets across; mean and deviation where a system ran with several seeds."""
-    entries = [d.scores[metric] for run in runs for d in run.decodes if metric in d.scores]
-    headline, lower = entries[0]["headline"], entries[0]["lower_is_better"]
-    by_row = over_seeds([as_result(run) for run in runs], metric, headline)
-    sets = order_sets(name for cells in by_row.values() for name in cells)
-    scale = max((_high(entry) for entry in entries), default=1.0)
-    single = {
+def summary(runs: Sequence[Run], metric: str, figure: str) -> Markup:
+    """Systems down, sets across; mean and deviation where a system ran with several seeds, else the interval."""
+    entries = {
         (run.row, decode.how, decode.set): decode.scores[metric]
         for run in runs
         for decode in run.decodes
         if metric in decode.scores
     }
+    by_row = over_seeds([as_result(run) for run in runs], metric, figure)
+    sets = order_sets(name for cells in by_row.values() for name in cells)
+    highs = (entry["figures"].get(figure, {}).get("high") for entry in entries.values())
+    scale = max((high for high in highs if high is not None), default=0.0)
     rows: list[list[Child]] = []
     for (row, how), cells in by_row.items():
-        line: list[Child] = [row, how]
+        line: list[Child] = [[tag("b", row), " ", tag("span", how, class_="soft")]]
         for name in sets:
             cell = cells.get(name)
             if cell is None:
                 line.append("–")
-            elif len(cell.values) > 1:
+            elif cell.deviation is not None:
                 note = f"± {percentage(cell.deviation)}, {len(cell.values)} seeds"
-                line.append([tag("b", percentage(cell.mean)), tag("span", note, class_="range")])
+                line.append(figure_cell(cell.mean, note, min(cell.values), max(cell.values), scale))
             else:
-                line.append(figure_cell(single[row, how, name], headline, scale))
+                line.append(entry_cell(entries[row, how, name], figure, scale))
         rows.append(line)
-    better = "lower is better" if lower else "higher is better"
-    over = entries[0]["interval"]
+    several = any(cell.deviation is not None for cells in by_row.values() for cell in cells.values())
+    first = next(iter(entries.values()))
+    better = "Lower is better." if first["lower_is_better"] else "Higher is better."
+    over = f"95 % bootstrap interval over {first['interval']['over']}s"
+    ranges = f"Range: {over}{', or mean ± standard deviation over seeds' if several else ''}."
     return join(
-        tag("h3", f"{title(headline)}, %"),
-        table(["system", "decoding", *sets], rows),
-        tag(
-            "p",
-            f"{better.capitalize()}. Ranges are 95 % bootstrap intervals over {over['over']}s.",
-            class_="note",
-        ),
+        tag("h3", f"{title(figure)}, %"),
+        table(["", *sets], rows),
+        tag("p", f"{better} {ranges}", class_="note"),
     )
 
 
-def figure_cell(entry: Entry, figure: str, scale: float) -> Markup:
-    """A figure, its interval in numbers and as a bar; `scale` is the figure at the bar's right end."""
+def entry_cell(entry: Entry, figure: str, scale: float) -> Markup:
+    """A figure of score.json with its interval."""
     found = entry["figures"][figure]
     value, low, high = found["value"], found["low"], found["high"]
     if value is None:
         return join("–")
-    if low is None or high is None or not scale:
+    if low is None or high is None:
         return tag("b", percentage(value))
+    return figure_cell(value, f"{percentage(low)}–{percentage(high)}", low, high, scale)
+
+
+def figure_cell(value: float, note: str, low: float, high: float, scale: float) -> Markup:
+    """A figure, its range in words and as a bar; `scale` is the figure at the bar's right end."""
 
     def at(number: float) -> float:
-        return round(100 * min(max(number / scale, 0.0), 1.0), 2)
+        return round(100 * min(max(number / scale, 0.0), 1.0), 2) if scale else 0.0
 
     return join(
         tag("b", percentage(value)),
-        tag("span", f"{percentage(low)}–{percentage(high)}", class_="range"),
+        tag("span", note, class_="range"),
         tag(
             "span",
             tag("i", style=f"left:{at(low)}%;width:{round(at(high) - at(low), 2)}%"),
@@ -151,7 +170,7 @@ def run_section(run: Run, clips: Clips, data: Path | None, *, is_open: bool) -> 
     )
     about = facts(
         {
-            "folder": tag("code", str(run.path)),
+            "folder": tag("code", run.label),
             "trained": trained,
             "code": run.head.get("code"),
             "device": run.head.get("device"),
@@ -160,8 +179,24 @@ def run_section(run: Run, clips: Clips, data: Path | None, *, is_open: bool) -> 
             "not scored yet": ", ".join(run.unscored) or None,
         }
     )
-    sections = [decode_section(decode, clips, data, is_open=is_open) for decode in run.decodes]
-    return join(about, tag("h3", "Training"), curves(run.path), *sections)
+    sections = [
+        decode_section(decode, clips, data, is_open=is_open and place == 0)
+        for place, decode in enumerate(order_decodes(run.decodes))
+    ]
+    tables = [metric_table(run, metric) for metric in metrics_of([run])]
+    return join(about, *tables, tag("h3", "Training"), curves(run.path), *sections)
+
+
+def metric_table(run: Run, metric: str) -> Markup:
+    """What was counted on each set of a run."""
+    found = [(d, d.scores[metric]) for d in order_decodes(run.decodes) if metric in d.scores]
+    rows = [[f"{decode.set}, {decode.how}", *entry_cells(entry)] for decode, entry in found]
+    notes = [
+        tag("p", f"{decode.set}, {decode.how}: {note}", class_="note warning")
+        for decode, entry in found
+        for note in remarks(entry)
+    ]
+    return join(table([metric.upper(), *entry_header(found[0][1])], rows), *notes)
 
 
 def curves(folder: Path) -> Markup:
@@ -170,21 +205,16 @@ def curves(folder: Path) -> Markup:
         return tag("p", NO_MATPLOTLIB, class_="note warning")
     panels = read_curves(folder)
     if not panels:
-        return tag("p", f"No TensorBoard event file below {folder}: no curves.", class_="note")
+        return tag("p", "No curves: there is no TensorBoard event file.", class_="note")
     figures = []
     for panel, lines in panels.items():
         several = len(lines) > 1
         names = [
-            tag("span", line.name, style=f"--key:var(--line{place % 4})")
+            tag("i", line.name, style=f"--key:var(--line{place % 4})")
             for place, line in enumerate(lines)
             if several
         ]
         drawing = Markup(draw(panel, lines))
-        figures.append(tag("figure", tag("figcaption", panel.replace("_", " "), names), drawing))
+        caption = tag("figcaption", panel.replace("_", " "), tag("span", names))
+        figures.append(tag("figure", caption, drawing))
     return tag("div", figures, class_="curves")
-
-
-def _high(entry: Entry) -> float:
-    figure = entry["figures"][entry["headline"]]
-    high = figure["high"] if figure["high"] is not None else figure["value"]
-    return max(float(high or 0.0), 100.0 if edit_unit(entry) is None else 0.0)

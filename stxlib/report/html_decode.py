@@ -10,30 +10,19 @@ from stxlib.data.data_dir import DataDir
 from stxlib.errors import DataError
 from stxlib.report.examples import Clips, open_data, spread, worst
 from stxlib.report.markup import Child, Markup, join, table, tag
-from stxlib.report.rows import entry_cells, entry_header
 from stxlib.report.runs import Decode
 from stxlib.score.alignment import Alignment, confusions, load_alignments
 from stxlib.score.score_json import Entry
 from stxlib.score.table import percentage, title
 
 _WORST, _SPREAD, _CONFUSIONS = 10, 3, 12
+_HEARD_WORST, _HEARD_SPREAD = 3, 2
+"so many of them with audio"
 
 
 def decode_section(decode: Decode, clips: Clips, data: Path | None, *, is_open: bool) -> Markup:
     """Everything about one `decode_<how>_<set>`."""
     parts: list[Child] = [tag("h3", f"{decode.set}, {decode.how} decoding" if decode.how else decode.set)]
-    for metric, entry in decode.scores.items():
-        parts.append(table([metric.upper(), *entry_header(entry)], [["", *entry_cells(entry)]]))
-        for note in entry["notes"]:
-            parts.append(tag("p", note, class_="note warning"))
-        if entry["missing"]:
-            parts.append(
-                tag(
-                    "p",
-                    f"{len(entry['missing'])} missing predictions were counted as empty.",
-                    class_="note warning",
-                )
-            )
     parts.append(speed(decode))
     parts += [group_tables(entry) for entry in list(decode.scores.values())[:1]]
     alignments = read_alignments(decode)
@@ -65,7 +54,7 @@ def read_alignments(decode: Decode) -> list[Alignment]:
 
 
 def speed(decode: Decode) -> Markup | None:
-    """Real-time factors, where the decoding wrote them into summary.json."""
+    """Real-time factors and unreadable files, where the decoding wrote them into summary.json."""
     factors = {
         key: value for key, value in decode.summary.items() if key.startswith("rtf") and value is not None
     }
@@ -74,7 +63,9 @@ def speed(decode: Decode) -> Markup | None:
     words = ", ".join(
         f"{key.replace('_', ' ').replace('rtf', 'RTF')} {value:.3f}" for key, value in factors.items()
     )
-    return tag("p", f"Speed: {words}.", class_="note")
+    unreadable = decode.summary.get("num_unreadable", 0)
+    lost = f" {unreadable} files could not be read: their hypotheses are empty." if unreadable else ""
+    return tag("p", f"{words}.{lost}", class_="note")
 
 
 def group_tables(entry: Entry) -> Markup:
@@ -124,9 +115,12 @@ def utterances(alignments: Sequence[Alignment], clips: Clips, data: DataDir | No
     blind = spread(alignments, _SPREAD)
     return join(
         legend,
-        [utterance(item, clips, data) for item in worst(alignments, _WORST)],
-        tag("p", "Picked blindly:", class_="note"),
-        [utterance(item, clips, data) for item in blind],
+        [
+            utterance(item, clips, data if place < _HEARD_WORST else None)
+            for place, item in enumerate(worst(alignments, _WORST))
+        ],
+        tag("p", "Picked without looking at the result:", class_="note"),
+        [utterance(item, clips, data if place < _HEARD_SPREAD else None) for place, item in enumerate(blind)],
     )
 
 
@@ -142,7 +136,7 @@ def utterance(item: Alignment, clips: Clips, data: DataDir | None) -> Markup:
         "article",
         tag("header", tag("span", item.utt, class_="mono"), tag("span", errors)),
         tag("div", [word(*step) for step in item.steps()], class_="words-aligned"),
-        tag("audio", controls=True, preload="none", src=address) if address else None,
+        tag("audio", controls=True, preload="metadata", src=address) if address else None,
         tag("p", trouble, class_="note") if trouble else None,
         class_="utt",
     )

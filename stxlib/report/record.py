@@ -37,7 +37,7 @@ def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
         if not run.decodes:
             continue
         if run.unscored:
-            left_out.append(f"{run.path}: not recorded, as {', '.join(run.unscored)} has no score.json yet")
+            left_out.append(f"{run.label}: not recorded, as {', '.join(run.unscored)} has no score.json yet")
             continue
         name = run.row.replace("/", "_") + ("" if run.seed is None else f"_seed{run.seed}")
         path = folder / f"{name}.json"
@@ -84,16 +84,30 @@ def _record_of(run: Run, pretrained: Run | None) -> Result:
         "torch": here["pytorch version"],
         "device": run.head.get("device"),
         "config_hash": run.config_hash,
-        "commands": {name: r.head.get("command") for name, r in trainings.items() if r is not None},
+        "commands": {
+            name: _portable(r.head.get("command")) for name, r in trainings.items() if r is not None
+        },
         "steps": {name: r.progress.get("step") for name, r in trainings.items() if r is not None},
         "seconds": {name: value for name, value in seconds.items() if value is not None},
+        "rtf": {
+            decode.name: {key: decode.summary.get(key) for key in ("rtf_decoder", "rtf_end_to_end")}
+            for decode in run.decodes
+        },
         "scores": scores,
     }
 
 
+def _portable(command: str | None) -> str | None:
+    """A command without the place of the interpreter, which is another on every machine."""
+    if command is None:
+        return None
+    first, blank, rest = command.partition(" ")
+    return Path(first).name + blank + rest
+
+
 def decode_seconds(summary: Mapping[str, Any]) -> float | None:
     """Seconds that a decoding took, of its summary.json; None where that does not say."""
-    value = summary.get("seconds", summary.get("wall_seconds"))
+    value = summary.get("wall_seconds")
     return float(value) if isinstance(value, (int, float)) else None
 
 

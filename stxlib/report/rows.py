@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stxlib.report.runs import Run
+from stxlib.report.runs import Decode, Run
 from stxlib.score.score_json import Entry
 from stxlib.score.table import percentage, span, title
 
@@ -43,6 +43,21 @@ def metrics_of(runs: Iterable[Run]) -> list[str]:
 def order_sets(sets: Iterable[str]) -> list[str]:
     """`dev` first, then `test`, then the others by name."""
     return sorted(set(sets), key=lambda name: (name != "dev", name != "test", name))
+
+
+def order_decodes(decodes: Iterable[Decode]) -> list[Decode]:
+    """By set; of one set, greedy decoding, the quick look, comes last."""
+    known = list(decodes)
+    sets = order_sets(decode.set for decode in known)
+    return sorted(known, key=lambda d: (sets.index(d.set), "greedy" in d.how, d.how))
+
+
+def summary_figures(runs: Iterable[Run], metric: str) -> list[str]:
+    """The figures of a metric that stand in summaries: the first one, and what sclite does not have."""
+    found: dict[str, None] = {}
+    for entry in (d.scores[metric] for run in runs for d in run.decodes if metric in d.scores):
+        found |= dict.fromkeys([entry["headline"], *extra_figures(entry)])
+    return list(found)
 
 
 def edit_unit(entry: Entry) -> str | None:
@@ -104,5 +119,7 @@ def over_seeds(
                     values.setdefault((result["row"], how), {}).setdefault(name, []).append(value)
     return {
         key: {name: Cell(tuple(found)) for name, found in sets.items()}
-        for key, sets in sorted(values.items())
+        for key, sets in sorted(
+            values.items(), key=lambda item: (item[0][0], "greedy" in item[0][1], item[0][1])
+        )
     }

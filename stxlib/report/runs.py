@@ -17,7 +17,7 @@ from stxlib.errors import DataError
 from stxlib.score.score_json import Entry, read_scores
 
 # What differs between runs of one row: where things lie, and the seed.
-_OF_ONE_RUN = frozenset({"seed", "out", "init", "train", "dev", "units"})
+_OF_ONE_RUN = frozenset({"seed", "out", "init", "train", "dev", "units", "device"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Run:
     """One training and what was decoded with it."""
 
     path: Path
-    "folder of the training: exp/asr/seed1/train"
+    "folder of the training"
+    label: str
+    "the same from `exp` on, wherever that lies: exp/asr/seed1/train"
     row: str
     "`<system>[.<variant>]`: what its runs with other seeds share"
     seed: int | None
@@ -85,23 +87,24 @@ class Run:
 
 
 def find_runs(exp: Path) -> tuple[Run, ...]:
-    """Every training below `exp` that was scored, and every pretraining; sorted by row and seed.
+    """Every training below `exp`, finished or not; sorted by row and seed.
 
-    Raises DataError when there is no such folder, or when it has neither.
+    Raises DataError when there is no such folder, or when it has none.
     """
     if not exp.is_dir():
         raise DataError(f"{exp}: no such directory; give --exp the folder that run.sh wrote to")
     folders = {path.parent.parent for path in exp.rglob("decode_*/score.json")}
-    folders |= {path for path in (exp / "pretrain").glob("seed*") if path.is_dir()}
+    folders |= {path.parent for path in exp.rglob("tensorboard") if path.is_dir()}
     if not folders:
         raise DataError(
-            f"{exp}: no decode_*/score.json in it; run stages 6 and 7, or stxlib.bin.score, first"
+            f"{exp}: neither decode_*/score.json nor a training in it; run the stages before this one first"
         )
-    runs = [_read_run(exp, folder) for folder in folders]
+    runs = [read_run(exp, folder) for folder in folders]
     return tuple(sorted(runs, key=lambda run: (run.row, -1 if run.seed is None else run.seed, str(run.path))))
 
 
-def _read_run(exp: Path, folder: Path) -> Run:
+def read_run(exp: Path, folder: Path) -> Run:
+    """The training in `folder`, which lies below `exp`."""
     parts = folder.relative_to(exp).parts
     numbers = [re.fullmatch(r"seed(\d+)", part) for part in parts]
     seed = next((int(found[1]) for found in numbers if found), None)
@@ -116,7 +119,9 @@ def _read_run(exp: Path, folder: Path) -> Run:
             decodes.append(Decode(path, how, name, scores))
         elif path.is_dir():
             unscored.append(path.name)
-    return Run(folder, "/".join(names) or exp.name, seed, tuple(decodes), tuple(unscored))
+    label = "/".join((exp.resolve().name, *parts))
+    row = "/".join(names) or exp.resolve().name
+    return Run(folder, label, row, seed, tuple(decodes), tuple(unscored))
 
 
 def split_decode_name(name: str, sets: Iterable[str]) -> tuple[str, str]:

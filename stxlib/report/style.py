@@ -43,13 +43,15 @@ td b { font-weight: 650; }
 .curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(15.5rem, 1fr)); gap: .9rem; margin: .75rem 0; }
 figure { margin: 0; padding: .7rem .8rem .4rem; background: var(--panel); border: 1px solid var(--rule); border-radius: .5rem; }
 figcaption { font-size: .88rem; font-weight: 600; display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 .8rem; }
-figcaption span { font-weight: 400; color: var(--soft); }
-figcaption span::before { content: ""; display: inline-block; width: .9em; height: .2em; margin-right: .35em;
+figcaption i { font-style: normal; font-weight: 400; color: var(--soft); margin-left: .8rem; }
+figcaption i::before { content: ""; display: inline-block; width: .9em; height: .2em; margin-right: .35em;
   vertical-align: middle; border-radius: .1em; background: var(--key); }
 svg { display: block; width: 100%; height: auto; } svg text { font-family: inherit !important; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); padding: .2rem 0; }
 details > summary { font-weight: 500; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 0 2.2rem; align-items: start; }
+.summaries { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 0 3rem; align-items: start; }
+.summaries > div { min-width: 0; }
 .columns h4 { margin: .8rem 0 0; font-size: .92rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem .6rem; font-size: .88rem; margin: .6rem 0; color: var(--soft); }
 .legend span { padding: 0 .45rem; border-radius: .25rem; }
