@@ -1,0 +1,73 @@
+"""stxlib.bin.compare on decode directories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stxlib.bin.compare import format_p, main
+from stxlib.data.tables import write_table
+from stxlib.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    utts = [f"s{i % 10}-u{i:03}" for i in range(200)]
+    write_table(tmp_path / "ref/text", {utt: f"say word{i} now" for i, utt in enumerate(utts)})
+    write_table(tmp_path / "ref/utt2spk", {utt: utt[:2] for utt in utts})
+    for name, every in (("a", 2), ("b", 4), ("c", 5)):
+        texts = {utt: f"say word{i if i % every else 'x'} now" for i, utt in enumerate(utts)}
+        write_table(tmp_path / name / "text", texts)
+    return tmp_path
+
+
+def test_what_it_prints_and_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = ["--baseline", str(folder / "a"), "--system", str(folder / "b")]
+    out = folder / "comparison.json"
+    main(["--ref", str(folder / "ref"), *sides, "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "16.67" in printed and "8.33" in printed and "-8.33" in printed and "-50.0 % relative" in printed
+    assert "over 10 speakers" in printed and "better 50, equal 150, worse 0" in printed
+    found = json.loads(out.read_text())
+    assert found["difference"]["value"] == pytest.approx(-100 * 50 / 600)
+    # Speakers with odd numbers change nothing: of 2^10 swaps, those that swap all or none of the others' count.
+    assert found["is_exact"] and found["p"] == pytest.approx(2 / 2**5)
+
+
+def test_several_seeds(folder: Path) -> None:
+    out = folder / "comparison.json"
+    seeds = [str(folder / "b"), str(folder / "c")]
+    main(
+        ["--ref", str(folder / "ref"), "--baseline", str(folder / "a"), "--system", *seeds, "--out", str(out)]
+    )
+    assert json.loads(out.read_text())["system"]["value"] == pytest.approx(100 * 45 / 600)
+
+
+def test_other_figures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = ["--baseline", str(folder / "a"), "--system", str(folder / "b")]
+    main(["--ref", str(folder / "ref"), *sides, "--figure", "sentence_error"])
+    assert "50.00" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="rare words need --train_text"):
+        main(["--ref", str(folder / "ref"), *sides, "--figure", "rare_word_miss"])
+
+
+def test_errors(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="at least one decode directory"):
+        main(["--ref", str(folder / "ref"), "--baseline", str(folder / "a"), "--system"])
+    with pytest.raises(DataError, match="nowhere"):
+        main(
+            [
+                "--ref",
+                str(folder / "ref"),
+                "--baseline",
+                str(folder / "nowhere"),
+                "--system",
+                str(folder / "b"),
+            ]
+        )
+
+
+def test_p_is_never_printed_as_0() -> None:
+    assert (format_p(0.5), format_p(0.0001), format_p(0.00002)) == ("0.5000", "0.0001", "2.0e-05")

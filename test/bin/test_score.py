@@ -1,0 +1,113 @@
+"""stxlib.bin.score: the files it leaves, and what it says."""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+
+import pytest
+
+from stxlib.bin.score import main
+from stxlib.data.tables import write_table
+from stxlib.errors import ConfigError, DataError
+from stxlib.score.metrics import METRICS, Metric
+from stxlib.score.score_json import read_scores
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    utts = [f"s{i % 6}-u{i:02}" for i in range(30)]
+    write_table(tmp_path / "ref/text", {utt: f"say word{i} now" for i, utt in enumerate(utts)})
+    write_table(tmp_path / "ref/utt2spk", {utt: utt[:2] for utt in utts})
+    write_table(tmp_path / "ref/utt2noise", {utt: "loud" if utt < "s3" else "quiet" for utt in utts})
+    write_table(tmp_path / "ref/utt2dur", {utt: "1.0" for utt in utts})
+    write_table(tmp_path / "hyp/text", {utt: f"say word{i - i % 3} now" for i, utt in enumerate(utts)})
+    write_table(tmp_path / "train_text", {"t": "say now word1"})
+    return ["--ref", str(tmp_path / "ref"), "--hyp", str(tmp_path / "hyp"), "--out", str(tmp_path / "hyp")]
+
+
+def test_score_json(folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*folders, "--metric", "wer", "cer", "--train_text", str(tmp_path / "train_text")])
+    scores = read_scores(tmp_path / "hyp/score.json")
+    assert list(scores) == ["wer", "cer"]
+    wer = scores["wer"]
+    assert wer["figures"]["wer"]["value"] == 100 * 20 / 90
+    assert wer["figures"]["wer"]["low"] <= 100 * 20 / 90 <= wer["figures"]["wer"]["high"]
+    assert wer["figures"]["rare_word_miss"]["value"] == 100 * 19 / 29
+    assert wer["counts"]["words"] == 90 and wer["counts"]["substituted"] == 20
+    assert wer["interval"] == {"level": 0.95, "draws": 1000, "seed": 1, "over": "speaker", "groups": 6}
+    assert list(wer["groups"]) == ["noise"]
+    assert sum(g["counts"]["substituted"] for g in wer["groups"]["noise"].values()) == 20
+    printed = capsys.readouterr().out
+    assert "22.2" in printed and "over 6 speakers" in printed and "missed rare words" in printed
+    assert {path.name for path in (tmp_path / "hyp").iterdir()} == {
+        "text",
+        "score.json",
+        "result.txt",
+        "result.cer.txt",
+        "ref.trn",
+        "hyp.trn",
+        "alignment.wer.jsonl",
+        "alignment.cer.jsonl",
+    }
+
+
+def test_same_seed_same_file(folders: list[str], tmp_path: Path) -> None:
+    main(folders)
+    first = (tmp_path / "hyp/score.json").read_bytes()
+    main(folders)
+    assert (tmp_path / "hyp/score.json").read_bytes() == first
+
+
+def test_another_metric_is_added(folders: list[str], tmp_path: Path) -> None:
+    main(folders)
+    main([*folders, "--metric", "cer"])
+    assert list(read_scores(tmp_path / "hyp/score.json")) == ["wer", "cer"]
+
+
+def test_missing_predictions(folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (tmp_path / "hyp/text").read_text().splitlines(keepends=True)
+    (tmp_path / "hyp/text").write_text("".join(lines[1:-1]))
+    with pytest.raises(DataError, match="2 of 30 utterances have no prediction: s0-u00, s5-u29"):
+        main(folders)
+    assert not (tmp_path / "hyp/score.json").exists()
+    main([*folders, "--allow_missing", "true"])
+    assert "note: 2 missing predictions counted as empty: s0-u00, s5-u29" in capsys.readouterr().out
+    wer = read_scores(tmp_path / "hyp/score.json")["wer"]
+    assert wer["counts"]["deleted"] == 6 and wer["missing"] == ["s0-u00", "s5-u29"]
+
+
+def test_nothing_counted_is_null(folders: list[str], tmp_path: Path) -> None:
+    write_table(
+        tmp_path / "all",
+        dict([line.split(" ", 1) for line in (tmp_path / "ref/text").read_text().splitlines()]),
+    )
+    main([*folders, "--train_text", str(tmp_path / "all")])
+    figure = json.loads((tmp_path / "hyp/score.json").read_text())["wer"]["figures"]["rare_word_miss"]
+    assert figure == {"value": None, "low": None, "high": None}
+
+
+def test_options(folders: list[str]) -> None:
+    with pytest.raises(ConfigError, match="wre"):
+        main([*folders, "--metric", "wre"])
+    with pytest.raises(ConfigError, match="--metric"):
+        main([*folders, "--metric"])
+    with pytest.raises(ConfigError, match="--draws 5"):
+        main([*folders, "--draws", "5"])
+
+
+def test_a_reference_without_text(folders: list[str], tmp_path: Path) -> None:
+    (tmp_path / "ref/text").unlink()
+    with pytest.raises(DataError, match=r"ref/text: no such table"):
+        main(folders)
+
+
+def test_a_foreign_score_json(folders: list[str], tmp_path: Path) -> None:
+    (tmp_path / "hyp/score.json").write_text('{"wer": 3}')
+    with pytest.raises(DataError, match="not written by stxlib.bin.score"):
+        main(folders)
+
+
+def test_every_metric_has_its_name() -> None:
+    assert set(METRICS) == set(typing.get_args(Metric)) and len(METRICS) >= 2

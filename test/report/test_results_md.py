@@ -1,0 +1,87 @@
+"""RESULTS.md of exp, and the committed record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stxlib.errors import DataError
+from stxlib.report.environment import environment
+from stxlib.report.record import read_results, record
+from stxlib.report.recorded_md import recorded_md
+from stxlib.report.results_md import duration, results_md
+from stxlib.report.rows import Cell, order_sets
+from stxlib.report.runs import find_runs
+
+
+def test_what_users_grep(exp: Path) -> None:
+    lines = results_md(find_runs(exp), environment()).splitlines()
+    assert "# RESULTS" in lines and "## Environments" in lines and "### WER" in lines and "### CER" in lines
+    assert any(line.startswith("- python version: `3.") for line in lines)
+    assert any(line.startswith("- Git hash: `") for line in lines)
+    assert "## exp/asr/seed1/train" in lines
+    header = lines.index("|dataset|Snt|Wrd|Corr|Sub|Del|Ins|Err|S.Err|95 %|missed rare words|")
+    row = lines[header + 2].split("|")
+    # 24 sentences of 4 words, 6 of them with a wrong word.
+    assert row[1:9] == ["decode_joint_test", "24", "96", "93.8", "6.2", "0.0", "0.0", "6.2"]
+    assert row[9] == "25.0"
+    low, high = map(float, row[10].split("-"))
+    assert low <= 6.2 <= high
+    assert "|decode_joint_test|0.012|0.034|0|" in lines
+
+
+def test_summary_over_seeds(exp: Path) -> None:
+    text = results_md(find_runs(exp), environment())
+    assert "|WER %|decoding|n|test|test_rare|" in text
+    assert "|asr|joint|2|9.4 ± 4.4|9.4 ± 4.4|" in text
+    assert "|lasyn.random|joint|1|3.1|3.1|" in text
+    assert "|missed rare words %|decoding|n|test|test_rare|" in text
+
+
+def test_record_and_its_table(exp: Path, tmp_path: Path) -> None:
+    written, left_out = record(find_runs(exp), tmp_path / "results")
+    assert [path.name for path in written] == ["asr_seed1.json", "asr_seed2.json", "lasyn.random_seed1.json"]
+    assert not left_out
+    first = json.loads(written[0].read_text())
+    assert first["commands"]["train"] == "python3 -m stxlib.bin.train --seed 1"
+    assert (first["commit"], first["steps"]["train"]) == ("stxlib 0.1.0, commit abc", 50)
+    assert first["seconds"]["train"] == 75.0 and first["seconds"]["decode_joint_test"] == 9.5
+    assert first["config_hash"] == find_runs(exp)[0].config_hash
+    wer = first["scores"]["joint"]["test"]["wer"]
+    assert wer["figures"]["wer"]["value"] == 100 * 6 / 96 and wer["counts"]["words"] == 96
+    text = recorded_md(read_results(tmp_path / "results"))
+    assert "|asr|joint|2|9.4 ± 4.4|9.4 ± 4.4|" in text
+    assert "|asr_seed1.json|1|" in text and "train 1 min 15 s" in text
+    assert "not run with the same config" not in text
+
+
+def test_different_configs_of_one_row_are_said(exp: Path, tmp_path: Path) -> None:
+    written, _ = record(find_runs(exp), tmp_path)
+    changed = json.loads(written[0].read_text()) | {"config_hash": "other"}
+    written[0].write_text(json.dumps(changed))
+    assert "the seeds of asr were not run with the same config" in recorded_md(read_results(tmp_path))
+
+
+def test_an_unfinished_run_is_not_recorded(exp: Path, tmp_path: Path) -> None:
+    shutil.copytree(exp / "asr", tmp_path / "exp" / "asr")
+    (tmp_path / "exp/asr/seed2/train/decode_joint_test/score.json").unlink()
+    written, left_out = record(find_runs(tmp_path / "exp"), tmp_path / "results")
+    assert [path.name for path in written] == ["asr_seed1.json"]
+    assert left_out == ["exp/asr/seed2/train: not recorded, as decode_joint_test has no score.json yet"]
+
+
+def test_no_records(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no"):
+        read_results(tmp_path)
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(DataError, match=r"x\.json: not written by"):
+        read_results(tmp_path)
+
+
+def test_cells_and_words() -> None:
+    assert str(Cell((20.0, 22.0, 24.0))) == "22.0 ± 2.0" and str(Cell((20.0,))) == "20.0"
+    assert order_sets(["test_rare", "test", "dev", "a"]) == ["dev", "test", "a", "test_rare"]
+    assert [duration(s) for s in (42, 725, 3 * 3600 + 420)] == ["42 s", "12 min 5 s", "3 h 07 min"]
