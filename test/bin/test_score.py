@@ -21,7 +21,7 @@ def folders(tmp_path: Path) -> list[str]:
     write_table(tmp_path / "ref/text", {utt: f"say word{i} now" for i, utt in enumerate(utts)})
     write_table(tmp_path / "ref/utt2spk", {utt: utt[:2] for utt in utts})
     write_table(tmp_path / "ref/utt2noise", {utt: "loud" if utt < "s3" else "quiet" for utt in utts})
-    write_table(tmp_path / "ref/utt2dur", {utt: "1.0" for utt in utts})
+    write_table(tmp_path / "ref/utt2dur", dict.fromkeys(utts, "1.0"))
     write_table(tmp_path / "hyp/text", {utt: f"say word{i - i % 3} now" for i, utt in enumerate(utts)})
     write_table(tmp_path / "train_text", {"t": "say now word1"})
     return ["--ref", str(tmp_path / "ref"), "--hyp", str(tmp_path / "hyp"), "--out", str(tmp_path / "hyp")]

@@ -19,8 +19,26 @@ from stxlib.report.runs import find_runs
 from stxlib.score.alignment import align
 
 ALLOWED = frozenset(
-    "html head meta title style body main h1 h2 h3 h4 p nav a div section table thead tbody tr th td b i u span dl dt dd "
-    "code details summary article header footer audio figure figcaption svg g path text".split()
+    {"html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "h4", "p", "nav", "a", "div"}
+    | {
+        "section",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "b",
+        "i",
+        "u",
+        "span",
+        "dl",
+        "dt",
+        "dd",
+        "code",
+    }
+    | {"details", "summary", "article", "header", "footer", "audio", "figure", "figcaption"}
+    | {"svg", "g", "path", "text"}
 )
 
 
