@@ -72,10 +72,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             "audio": options.audio,
             "allow_pipes": options.allow_pipes,
         }
-        checked = check_data_dir(path, **how)
-        if options.fix and checked.problems:
+        if options.fix:
             done, checked = fix_data_dir(path, **how)
-            print("\n".join(done))
+            for line in done:
+                print(line)
+        else:
+            checked = check_data_dir(path, **how)
         _print_problems(checked.problems, options.max_lines)
         left += len(checked.problems)
         if checked.problems:

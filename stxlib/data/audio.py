@@ -17,6 +17,7 @@ from stxlib.errors import DataError
 
 # Segment times are often rounded: an end so little past the end of the recording means the end.
 END_TOLERANCE_SECONDS = 0.05
+_MP3_PREROLL = 16 * 1152
 _ARCHIVE = re.compile(r"(.+):(\d+)")
 
 
@@ -63,9 +64,11 @@ def read_source(
             with soundfile.SoundFile(source.path) as file:
                 rate = file.samplerate
                 first, last = _cut(start, end, file.frames, rate)
+                # An mp3 frame may need bits of earlier ones: after a seek the first few are noise or silence.
+                before = min(first, _MP3_PREROLL) if file.format == "MP3" else 0
                 if first:
-                    file.seek(first)
-                samples = file.read(last - first, dtype="float32")
+                    file.seek(first - before)
+                samples = file.read(before + last - first, dtype="float32")[before:]
                 if len(samples) < last - first - END_TOLERANCE_SECONDS * rate:
                     read, there = (first + len(samples)) / rate, last / rate
                     raise UnreadableAudio(

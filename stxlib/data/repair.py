@@ -54,7 +54,11 @@ def fix_data_dir(
             f"removed {folder / name}, which can be derived; the old one is {_back_up(folder / name)}"
         )
         (folder / name).unlink()
-    return done, check_data_dir(folder, sample_rate=sample_rate, audio=audio, allow_pipes=allow_pipes)
+    if not done:
+        return done, checked
+    # What is left was decoded above: its headers are enough now.
+    again: AudioCheck = "none" if audio == "none" else "headers"
+    return done, check_data_dir(folder, sample_rate=sample_rate, audio=again, allow_pipes=allow_pipes)
 
 
 _LENGTH_KINDS = {"wrong length", "missing length", "bad number"}

@@ -127,7 +127,7 @@ def _check_values(checked: Checked, fix: str) -> None:
             if not good:
                 seen = f"{value!r} of {utt!r} is no length"
                 checked.report(
-                    name, utt, "bad number", seen, f"delete the file (it can be derived), or {fix}", [utt]
+                    name, utt, "bad number", seen, f"delete the file (it can be derived), or {fix}"
                 )
     for name in _JSON_STREAMS:
         for utt, value in checked.tables.get(name, {}).items():
