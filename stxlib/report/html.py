@@ -64,12 +64,13 @@ def report_html(runs: Sequence[Run], environment: Mapping[str, str], *, name: st
         tag(
             "div",
             [
-                tag("div", summary(scored, metric, figure))
+                summary(scored, metric, figure)
                 for metric in metrics_of(scored)
                 for figure in summary_figures(scored, metric)
             ],
             class_="summaries",
         ),
+        range_note(scored),
         [
             tag("section", tag("h2", n, id=f"run{i}"), section)
             for i, (n, section) in enumerate(zip(names, sections, strict=True))
@@ -93,7 +94,7 @@ def summary(runs: Sequence[Run], metric: str, figure: str) -> Markup:
         (run.row, decode.how, decode.set): decode.scores[metric]
         for run in runs
         for decode in run.decodes
-        if metric in decode.scores
+        if decode.scores.get(metric, {}).get("figures", {}).get(figure, {}).get("value") is not None
     }
     by_row = over_seeds([as_result(run) for run in runs], metric, figure)
     sets = order_sets(name for cells in by_row.values() for name in cells)
@@ -112,16 +113,24 @@ def summary(runs: Sequence[Run], metric: str, figure: str) -> Markup:
             else:
                 line.append(entry_cell(entries[row, how, name], figure, scale))
         rows.append(line)
-    several = any(cell.deviation is not None for cells in by_row.values() for cell in cells.values())
-    first = next(iter(entries.values()))
-    better = "Lower is better." if first["lower_is_better"] else "Higher is better."
-    over = f"95 % bootstrap interval over {first['interval']['over']}s"
-    ranges = f"Range: {over}{', or mean ± standard deviation over seeds' if several else ''}."
-    return join(
-        tag("h3", f"{title(figure)}, %"),
+    better = "lower is better" if next(iter(entries.values()))["lower_is_better"] else "higher is better"
+    return tag(
+        "div",
+        tag("h3", f"{title(figure)}, % ", tag("span", better, class_="soft")),
         table(["", *sets], rows),
-        tag("p", f"{better} {ranges}", class_="note"),
     )
+
+
+def range_note(runs: Sequence[Run]) -> Markup:
+    """What the small numbers and the bars in the summaries are."""
+    over = sorted(
+        {entry["interval"]["over"] for run in runs for d in run.decodes for entry in d.scores.values()}
+    )
+    if not over:
+        return tag("p", "Nothing is scored yet.", class_="note")
+    seeds = [run.row for run in runs]
+    several = "; of several seeds: mean, and standard deviation" if len(set(seeds)) < len(seeds) else ""
+    return tag("p", f"Ranges: 95 % bootstrap intervals over {' or '.join(over)}s{several}.", class_="note")
 
 
 def entry_cell(entry: Entry, figure: str, scale: float) -> Markup:

@@ -53,10 +53,14 @@ def order_decodes(decodes: Iterable[Decode]) -> list[Decode]:
 
 
 def summary_figures(runs: Iterable[Run], metric: str) -> list[str]:
-    """The figures of a metric that stand in summaries: the first one, and what sclite does not have."""
+    """The figures of a metric that stand in summaries: the first one, and what sclite does not have.
+
+    A figure that nothing was counted for anywhere is left out.
+    """
     found: dict[str, None] = {}
     for entry in (d.scores[metric] for run in runs for d in run.decodes if metric in d.scores):
-        found |= dict.fromkeys([entry["headline"], *extra_figures(entry)])
+        names = [entry["headline"], *extra_figures(entry)]
+        found |= dict.fromkeys(name for name in names if entry["figures"][name]["value"] is not None)
     return list(found)
 
 

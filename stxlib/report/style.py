@@ -36,7 +36,7 @@ thead th { color: var(--soft); font-weight: 500; font-size: .85rem; border-botto
 tbody tr + tr > * { border-top: 1px solid var(--rule); } tbody th { font-weight: 500; }
 td b { font-weight: 650; }
 .range { display: block; color: var(--soft); font-size: .8rem; line-height: 1.3; }
-.bar { display: block; position: relative; width: 8.5rem; height: .5rem; margin: .28rem 0 .1rem auto; border-radius: .25rem;
+.bar { display: block; position: relative; width: 6.5rem; height: .5rem; margin: .28rem 0 .1rem auto; border-radius: .25rem;
   background: linear-gradient(var(--rule), var(--rule)) center / 100% 1px no-repeat; }
 .bar i { position: absolute; top: 25%; height: 50%; border-radius: .2rem; background: var(--accent); opacity: .38; }
 .bar u { position: absolute; top: 0; width: .5rem; height: .5rem; margin-left: -.25rem; border-radius: 50%; background: var(--accent); }
@@ -50,8 +50,8 @@ svg { display: block; width: 100%; height: auto; } svg text { font-family: inher
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); padding: .2rem 0; }
 details > summary { font-weight: 500; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 0 2.2rem; align-items: start; }
-.summaries { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 0 3rem; align-items: start; }
-.summaries > div { min-width: 0; }
+.summaries { display: flex; flex-wrap: wrap; gap: 0 3.5rem; } .summaries > div { max-width: 100%; }
+h3 .soft { font-weight: 400; font-size: .88em; margin-left: .35rem; }
 .columns h4 { margin: .8rem 0 0; font-size: .92rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem .6rem; font-size: .88rem; margin: .6rem 0; color: var(--soft); }
 .legend span { padding: 0 .45rem; border-radius: .25rem; }

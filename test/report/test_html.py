@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import shutil
 import wave
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +17,7 @@ from stxlib.data.data_dir import DataDir
 from stxlib.report import html
 from stxlib.report.environment import environment
 from stxlib.report.examples import Clips, encode_wav, spread, worst
+from stxlib.report.results_md import results_md
 from stxlib.report.runs import find_runs
 from stxlib.score.alignment import align
 
@@ -108,8 +111,25 @@ def test_results_of_one_and_of_several_seeds(page: str) -> None:
     """24 sentences of four words: 3, 6 and 12 wrong words of 96."""
     text = Page(page).text
     assert "9.4± 4.4, 2 seeds" in text
-    assert "3.1" in text and "95 % bootstrap interval over speakers" in text
+    assert "3.1" in text and "95 % bootstrap intervals over speakers; of several seeds" in text
     assert "RTF decoder 0.012" in text
+
+
+def test_seeds_that_were_not_scored_alike(exp: Path, tmp_path: Path) -> None:
+    """Rare words were counted for seed 1 only, and for test_rare there were none: its figure is null."""
+    shutil.copytree(exp / "asr", tmp_path / "exp" / "asr")
+    for seed, name in ((2, "test"), (1, "test_rare"), (2, "test_rare")):
+        path = tmp_path / f"exp/asr/seed{seed}/train/decode_joint_{name}/score.json"
+        scores = json.loads(path.read_text())
+        if seed == 2:
+            del scores["wer"]["figures"]["rare_word_miss"]
+        else:
+            scores["wer"]["figures"]["rare_word_miss"] = {"value": None, "low": None, "high": None}
+        path.write_text(json.dumps(scores))
+    runs = find_runs(tmp_path / "exp")
+    text = Page(html.report_html(runs, environment(), name="x", data=None)).text
+    assert "missed rare words, %" in text and "4.4, 2 seeds" in text
+    assert "|asr|joint|1|" in results_md(runs, environment())
 
 
 def test_audio_is_embedded_up_to_the_budget(exp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

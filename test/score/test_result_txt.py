@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
 
 from stxlib.score.alignment import align
 from stxlib.score.result_txt import display_width, format_alignment, format_result, format_trn
@@ -68,3 +74,32 @@ def test_columns_count_what_a_terminal_shows() -> None:
 
 def test_trn() -> None:
     assert format_trn({"u1": "a  b", "u2": ""}, {"u1": "s", "u2": "s"}) == "a b (s-u1)\n (s-u2)\n"
+
+
+def test_sclite_itself_finds_as_many_errors(tmp_path: Path) -> None:
+    """The rows differ in how errors are split, as sclite's weights do not count edits alike; Err and S.Err are equal."""
+    sclite = shutil.which("sctk") or shutil.which("sclite")
+    if sclite is None:
+        pytest.skip("sclite is not installed (apt-get install sctk)")
+    draw = random.Random(1)
+    utts = [f"s{i % 4}-u{i:03}" for i in range(80)]
+    speakers = {utt: utt[:2] for utt in utts}
+    references = {utt: " ".join(draw.choices("abcdefghijklm", k=draw.randint(1, 9))) for utt in utts}
+    predictions = {
+        utt: text.replace(draw.choice("abcdef"), draw.choice(["x", "", "y z"]))
+        for utt, text in references.items()
+    }
+    (tmp_path / "ref.trn").write_text(format_trn(references, speakers))
+    (tmp_path / "hyp.trn").write_text(format_trn(predictions, speakers))
+    command = [sclite] + (["sclite"] if sclite.endswith("sctk") else [])
+    command += ["-r", "ref.trn", "trn", "-h", "hyp.trn", "trn", "-i", "rm", "-o", "sum", "stdout"]
+    output = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    ours = format_result(align(references, predictions), speakers)
+
+    def numbers(text: str) -> list[float]:
+        return [float(number) for number in re.findall(r"[\d.]+", grep(text, most=2)[1])]
+
+    assert len(numbers(ours)) == 8
+    assert [numbers(output)[i] for i in (0, 1, 6, 7)] == [numbers(ours)[i] for i in (0, 1, 6, 7)]
