@@ -150,7 +150,7 @@ def test_every_file_is_written_and_agrees_with_the_recognizer(
 
 
 def test_batches_do_not_matter(decode: Callable[..., Path]) -> None:
-    one, many = decode(out="one", *("--batch_seconds", "0.1")), decode(out="many")
+    one, many = decode("--batch_seconds", "0.1", out="one"), decode(out="many")
     assert (one / "text").read_bytes() == (many / "text").read_bytes()
     scores, others = read_table(one / "score"), read_table(many / "score")
     assert {utt: float(value) for utt, value in scores.items()} == pytest.approx(

@@ -101,7 +101,7 @@ def test_from_python(model: Path, files: list[Path]) -> None:
     transcript = transcriber.transcribe(files[0])
     (segment,) = transcript.segments
     assert transcript.text == segment.text and transcript.score == segment.score
-    assert (segment.start, segment.end) == (0, pytest.approx(1.2))
+    assert segment.start == 0 and segment.end == pytest.approx(1.2)
     wave, rate = soundfile.read(files[0], dtype="float32")
     assert transcriber.transcribe_wave(wave, rate) == transcript
 
