@@ -8,11 +8,11 @@ of the same errors may differ a little.
 from __future__ import annotations
 
 import statistics
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from stxlib.score.alignment import Alignment, confusions
+from stxlib.score.table import display_width, percentage
 
 _COLUMNS = ("Corr", "Sub", "Del", "Ins", "Err", "S.Err")
 _CONFUSIONS_SHOWN = 100
@@ -68,13 +68,6 @@ def format_trn(texts: Mapping[str, str], speakers: Mapping[str, str] | None) -> 
     )
 
 
-def display_width(text: str) -> int:
-    """Columns of a terminal: East Asian wide characters take two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
-
-
 def _padded(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
@@ -112,7 +105,7 @@ def _percentages(rows: Mapping[str, Row], total: Row) -> str:
         ):
             values = [float(of(column)) for column in columns]
             summary.append((name, values[:2], values[2:]))
-    return _box("SYSTEM SUMMARY PERCENTAGES by SPEAKER", body, summary, decimals=1)
+    return _box("SYSTEM SUMMARY PERCENTAGES by SPEAKER", body, summary)
 
 
 def _raw_counts(rows: Mapping[str, Row], total: Row) -> str:
@@ -121,7 +114,6 @@ def _raw_counts(rows: Mapping[str, Row], total: Row) -> str:
         "SYSTEM SUMMARY COUNTS by SPEAKER",
         body,
         [("Sum", total[:2], list(total[2:]))],
-        decimals=0,
     )
 
 
@@ -129,14 +121,12 @@ def _box(
     title: str,
     body: Sequence[tuple[str, Sequence[float], Sequence[float]]],
     summary: Sequence[tuple[str, Sequence[float], Sequence[float]]],
-    *,
-    decimals: int,
 ) -> str:
     lines = [*body, *summary]
     name_width = max(7, *(display_width(name) for name, _, _ in lines))
     sizes = [[_number(value) for value in size] for _, size, _ in lines]
     widths = [max(low, *(len(size[i]) for size in sizes)) for i, low in enumerate((4, 6))]
-    cells = [[f"{value:.{decimals}f}" for value in values] for _, _, values in lines]
+    cells = [[_number(value) for value in values] for _, _, values in lines]
     # sclite's own widths: the first number has 5 places, each other 7.
     cell_widths = [max(5, *(len(cell[0]) for cell in cells))] + [
         max(7, *(len(cell[i]) + 1 for cell in cells)) for i in range(1, len(_COLUMNS))
@@ -166,7 +156,8 @@ def _box(
 
 
 def _number(value: float) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    """A rate or a mean with one decimal, a count as it is."""
+    return percentage(value) if isinstance(value, float) else str(value)
 
 
 def _confusion_lists(alignments: Iterable[Alignment]) -> list[str]:

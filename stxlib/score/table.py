@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from stxlib.score.result_txt import display_width
 
 TITLES = {
     "wer": "WER",
@@ -22,8 +22,11 @@ def title(figure: str) -> str:
 
 
 def percentage(value: float | None) -> str:
-    """One decimal; '-' where nothing was counted."""
-    return "-" if value is None else f"{value:.1f}"
+    """One decimal, halves up as sclite rounds them; '-' where nothing was counted.
+
+    value: not negative, or None.
+    """
+    return "-" if value is None else f"{math.floor(10 * value + 0.5) / 10:.1f}"
 
 
 def span(figure: Mapping[str, Any]) -> str:
@@ -31,6 +34,13 @@ def span(figure: Mapping[str, Any]) -> str:
     if figure.get("low") is None or figure.get("high") is None:
         return "-"
     return f"{percentage(figure['low'])}-{percentage(figure['high'])}"
+
+
+def display_width(text: str) -> int:
+    """Columns of a terminal: East Asian wide characters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

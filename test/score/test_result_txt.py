@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from stxlib.score.alignment import align
-from stxlib.score.result_txt import display_width, format_alignment, format_result, format_trn
+from stxlib.score.result_txt import format_alignment, format_result, format_trn
+from stxlib.score.table import display_width, percentage
 
 REFERENCES = {"s1-a": "the cat sat down", "s1-b": "hello", "s2-c": "one two"}
 PREDICTIONS = {"s1-a": "the bat sat", "s1-b": "hello", "s2-c": "one one two two"}
@@ -70,6 +71,17 @@ def test_columns_count_what_a_terminal_shows() -> None:
     (item,) = align({"u": "日本 b"}, {"u": "ab b"})
     reference, hypothesis = format_alignment(item).splitlines()[2:4]
     assert reference == "REF:  日本 b" and hypothesis == "HYP:  ab   b"
+
+
+def test_halves_are_rounded_as_sclite_does() -> None:
+    assert [percentage(value) for value in (36.25, 36.249999, 6.25, 0.05, 100.0, None)] == [
+        "36.3",
+        "36.2",
+        "6.3",
+        "0.1",
+        "100.0",
+        "-",
+    ]
 
 
 def test_trn() -> None:
