@@ -90,6 +90,12 @@ class Grammar:
                     f"{intent}.{number:02d}": _parse(f"{path}: {intent}", template)
                     for number, template in enumerate(templates, start=1)
                 }
+        self.opinions = {
+            pattern
+            for templates in self.patterns.values()
+            for pattern, template in templates.items()
+            if _names(template).intersection(OPINIONS)
+        }
         self._check(folder)
 
     def _check(self, folder: Path) -> None:
@@ -116,9 +122,6 @@ class Grammar:
                     f"{folder}/slots.yaml: {name}: {slot} names no rule, or no entity type of SLUE's seven"
                 )
 
-    def has_opinion(self, intent: str, pattern: str) -> bool:
-        return any(name in OPINIONS for name in _names(self.patterns[intent][pattern]))
-
     def draw(
         self, rng: random.Random, intent: str, pattern: str, sentiment: str, *, flat: bool = False
     ) -> Sentence:
@@ -126,7 +129,7 @@ class Grammar:
 
         The sentiment of a pattern without an opinion is neutral, whatever is asked for.
         """
-        sentiment = sentiment if self.has_opinion(intent, pattern) else "neutral"
+        sentiment = sentiment if pattern in self.opinions else "neutral"
         while True:
             draw = _Draw(self, rng, sentiment, flat)
             draw.expand(self.patterns[intent][pattern], None)
@@ -177,11 +180,13 @@ class _Draw:
         ]
         starts = [0, *itertools.accumulate(len(word) + 1 for word in words)]
         slots = []
-        for index, name in enumerate(self.slot_names):
-            members = [position for position, (_, slot) in enumerate(self.words) if slot == index]
-            filler = " ".join(words[members[0] : members[-1] + 1])
-            entity = self.grammar.slots[name].get("entity")
-            slots.append(Slot(name.split(".")[0], filler, entity, starts[members[0]]))
+        for index, run in itertools.groupby(range(len(words)), key=lambda position: self.words[position][1]):
+            if index is not None:
+                positions = list(run)
+                filler = " ".join(words[positions[0] : positions[-1] + 1])
+                name = self.slot_names[index]
+                entity = self.grammar.slots[name].get("entity")
+                slots.append(Slot(name.split(".")[0], filler, entity, starts[positions[0]]))
         return Sentence(" ".join(words), intent, pattern, self.sentiment, tuple(slots))
 
 

@@ -18,12 +18,12 @@ from stxlib.errors import DataError
 
 EVALUATION_SHARE = 0.2  # of all sentences; those that train and text_only never see
 HELD_BACK_SHARE = 0.3  # of an intent's patterns, but none of its first three
-UNSEEN_SHARE = (
-    0.3  # of the sentences of dev, test, test_rare and text_only: from patterns held back from train
-)
-PATTERN_ZIPF = 1.0
-OPINION_INTENT_WEIGHT = 2.0  # intents that are about how something was (*_rate), against 1 for the others
-SENTIMENT_WEIGHTS = {"negative": 0.37, "neutral": 0.26, "positive": 0.37}  # where a sentence has an opinion
+# Of the sentences of all sets but train, those drawn from patterns held back; a few more patterns are just not met in train.
+UNSEEN_SHARE = 0.25
+PATTERN_ZIPF = 1.2  # the patterns of an intent stand in order of frequency
+OPINION_INTENT_WEIGHT = 7  # intents that are about how something was (*_rate)
+OTHER_INTENT_WEIGHT = 2
+SENTIMENT_WEIGHTS = {"negative": 0.39, "neutral": 0.22, "positive": 0.39}  # where a sentence has an opinion
 FLAT_SHARE = 0.25  # of text_only: all slot values alike, so that it has every rare word a few times
 RARE_SHARE = 0.15  # at least this share of the words of each sentence of test_rare is unseen in train
 
@@ -45,7 +45,12 @@ class Chooser:
     def __init__(self, grammar: Grammar, seed: int) -> None:
         self.grammar, self.seed = grammar, seed
         self.intents = list(grammar.patterns)
-        self.weights = [OPINION_INTENT_WEIGHT if intent.endswith("_rate") else 1.0 for intent in self.intents]
+        # One round of intents, each as often as its weight says: sets go through rounds, so that none lacks an intent.
+        self.round = [
+            intent
+            for intent in self.intents
+            for _ in range(OPINION_INTENT_WEIGHT if intent.endswith("_rate") else OTHER_INTENT_WEIGHT)
+        ]
         self.seen: dict[str, dict[str, float]] = {}
         self.held_back: dict[str, dict[str, float]] = {}
         rng = random.Random(f"{seed} held back")
@@ -82,7 +87,7 @@ class Chooser:
         test_rare = self._draw(
             "test_rare",
             sizes.test_rare,
-            _half,
+            _always,
             unseen=UNSEEN_SHARE,
             evaluated=True,
             used=used,
@@ -106,9 +111,12 @@ class Chooser:
         used = set() if used is None else used
         num_unseen = round(unseen * count)
         sentences: list[Sentence] = []
+        intents: list[str] = []
         for number in range(count):
+            if not intents:
+                intents = rng.sample(self.round, len(self.round))
             patterns = self.held_back if number < num_unseen else self.seen
-            for sentence in self._candidates(rng, patterns, is_flat):
+            for sentence in self._candidates(rng, intents.pop(), patterns, is_flat):
                 if (
                     self.is_for_evaluation(sentence.text) == evaluated
                     and sentence.text not in used
@@ -123,12 +131,15 @@ class Chooser:
     def _candidates(
         self,
         rng: random.Random,
+        intent: str,
         patterns: dict[str, dict[str, float]],
         is_flat: Callable[[random.Random], bool],
     ) -> Iterator[Sentence]:
-        # A few tries at each pattern, so that those which seldom give what is wanted keep some of their share.
-        for _ in range(5000):
-            intent = rng.choices(self.intents, self.weights)[0]
+        # Some tries at the intent, a few at each pattern, so that those which seldom give what is wanted keep some of their
+        # share; then at any intent: there are no rare words in "it is too dark in the kitchen".
+        for attempt in range(5000):
+            if attempt >= 5:
+                intent = rng.choice(self.round)
             pattern = rng.choices(list(patterns[intent]), list(patterns[intent].values()))[0]
             sentiment = rng.choices(list(SENTIMENT_WEIGHTS), list(SENTIMENT_WEIGHTS.values()))[0]
             for _ in range(10):
@@ -145,5 +156,5 @@ def _never(rng: random.Random) -> bool:
     return False
 
 
-def _half(rng: random.Random) -> bool:
-    return rng.random() < 0.5
+def _always(rng: random.Random) -> bool:
+    return True
