@@ -11,7 +11,7 @@ from stxlib.ops.features import ctc_viterbi
 
 def min_ctc_frames(targets: Tensor, target_lens: Tensor) -> Tensor:
     """Fewest frames that a CTC path of (B, U) targets takes: one per label, and a blank between two equal neighbours. (B,)"""
-    position = torch.arange(1, targets.shape[1], device=targets.device)
+    position = torch.arange(targets.shape[1], device=targets.device)[1:]
     repeats = (targets[:, 1:] == targets[:, :-1]) & (position < target_lens[:, None])
     return target_lens + repeats.sum(1)
 

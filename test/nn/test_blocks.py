@@ -1,0 +1,98 @@
+"""Parts of the networks against their definitions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stxlib.errors import ConfigError
+from stxlib.nn.conformer import ConformerConfig
+from stxlib.nn.depthwise_conv import DepthwiseConv, depthwise_conv
+from stxlib.nn.dropout import Residual, random_bytes
+from stxlib.nn.rotary import rotate, rotations
+from stxlib.nn.subsampling import Subsampling
+from stxlib.nn.transformer_decoder import DecoderConfig
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 7, 8, 67])
+@pytest.mark.parametrize("kernel_size", [1, 3, 15])
+def test_fast_depthwise_conv_is_the_definition(num_frames: int, kernel_size: int) -> None:
+    torch.manual_seed(0)
+    conv = DepthwiseConv(24, kernel_size)
+    x, grad = torch.randn(3, num_frames, 24, requires_grad=True), torch.randn(3, num_frames, 24)
+    by_hand = torch.zeros_like(x)
+    padded = torch.nn.functional.pad(x, (0, 0, kernel_size // 2, kernel_size // 2))
+    for i in range(kernel_size):
+        by_hand = by_hand + conv.weight[i] * padded[:, i : i + num_frames]
+    torch.testing.assert_close(depthwise_conv(x, conv.weight), by_hand, rtol=0, atol=1e-5)
+    torch.testing.assert_close(conv(x), by_hand, rtol=0, atol=1e-5)
+    expected = torch.autograd.grad(by_hand, (x, conv.weight), grad)
+    for found, wanted in zip(torch.autograd.grad(conv(x), (x, conv.weight), grad), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_depthwise_conv_of_frozen_weights_or_inputs() -> None:
+    conv = DepthwiseConv(8, 3)
+    x = torch.randn(2, 5, 8)
+    conv(x).sum().backward()
+    assert conv.weight.grad is not None
+    conv.weight.requires_grad_(False)
+    x.requires_grad_(True)
+    conv(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_residual_drops_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    add, x, y = Residual(0.1), torch.zeros(200, 999), torch.ones(200, 999)
+    found = add(x, y, 0.5)
+    dropped = float((found == 0).float().mean())
+    assert dropped == pytest.approx(26 / 256, abs=0.003)
+    assert float(found.mean()) == pytest.approx(0.5, abs=0.003)
+    assert found.unique().tolist() == [0, pytest.approx(0.5 * 256 / 230)]
+    assert float((found[:, ::8] == 0).float().mean()) == pytest.approx(26 / 256, abs=0.01)
+    torch.manual_seed(0)
+    assert torch.equal(add(x, y, 0.5), found)
+    assert torch.equal(add.eval()(x, y, 0.5), 0.5 * y)
+    assert torch.equal(Residual(0.0)(x, y), y)
+
+
+def test_random_bytes_are_uniform() -> None:
+    torch.manual_seed(1)
+    counts = torch.bincount(random_bytes(256 * 1000 + 3).long(), minlength=256)
+    assert int(counts.sum()) == 256 * 1000 + 3
+    assert int(counts.min()) > 850 and int(counts.max()) < 1150
+
+
+def test_rotation_knows_distances_only() -> None:
+    q, k = torch.randn(8), torch.randn(8)
+    rotation = rotations(50, 8, torch.device("cpu"))
+    turned_q, turned_k = (rotate(x.expand(50, 1, 8), rotation)[:, 0] for x in (q, k))
+    products = turned_q @ turned_k.t()
+    for distance in (0, 3, 17):
+        diagonal = products.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-4)
+    torch.testing.assert_close(turned_q.norm(dim=1), q.norm().expand(50), rtol=1e-5, atol=0)
+    assert (products[0, :10] - products[0, 0]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("num_frames", range(1, 14))
+def test_subsampling_sees_valid_frames_only(num_frames: int) -> None:
+    torch.manual_seed(0)
+    subsampling = Subsampling(12, 4, 6)
+    valid = torch.randn(1, num_frames, 12)
+    padded = torch.cat([valid, torch.full((1, 7, 12), 1e6)], dim=1)
+    found, lens = subsampling(padded, torch.tensor([num_frames]))
+    assert lens.tolist() == [num_frames // 4]
+    alone, _ = subsampling(valid, torch.tensor([num_frames]))
+    assert alone.shape[1] == max(num_frames // 4, 1)
+    torch.testing.assert_close(found[:, : lens[0]], alone[:, : lens[0]], rtol=0, atol=1e-5)
+
+
+def test_impossible_sizes_are_errors() -> None:
+    with pytest.raises(ConfigError, match=r"conformer.dim: 30 is not a multiple of 2 \* num_heads = 8"):
+        ConformerConfig(dim=30)
+    with pytest.raises(ConfigError, match="kernel_size: 14 is even"):
+        ConformerConfig(kernel_size=14)
+    with pytest.raises(ConfigError, match="decoder.dim: 30 is not an even multiple of num_heads = 4"):
+        DecoderConfig(dim=30)
