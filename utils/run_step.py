@@ -26,10 +26,11 @@ from typing import IO, Any
 import stamp
 
 KEPT_STAGES = (3, 4, 5)  # what they made is never overwritten unasked
+KEPT = 99  # exit status that tells utils/stages.sh that nothing was run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return the exit status: the command's own, 0 where the step is up to date, 2 where it would overwrite a training."""
+    """Return the exit status: the command's own, 0 where the step is up to date, KEPT where it would overwrite a training."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--exp", required=True, type=Path)
@@ -80,10 +81,10 @@ def run_step(args: argparse.Namespace, log: IO[str]) -> int:
         if lines and args.stage in KEPT_STAGES and out is not None and out.exists():
             print(f"{args.name}: {out} was made from something else, and is kept:", *lines, sep="\n  ")
             print(
-                "undo the change; or give --resume false to delete it and start afresh, or another --exp or --seed",
+                "undo the change, choose another --exp, or give --resume false to delete it and start afresh",
                 flush=True,
             )
-            return 2
+            return KEPT
         if lines:
             print(f"{args.name}: doing it again, because of", *lines, sep="\n  ", flush=True)
     if old is None or old["state"] == "done":

@@ -10,7 +10,7 @@
 #
 # An option's type follows from its default (true or false, a whole number, else anything) and its help: `[a|b]` lists the
 # choices, `[a|b]...` a list of them; a help that begins with DIR or PATH takes a path as seen from where the user stands.
-# For recipes: stage, run, conf, require, say. What else is here begins with stx_. Works with bash 3.2 (macOS).
+# For recipes: stage, run, conf, require, say, absolute. What else is here begins with stx_. Works with bash 3.2 (macOS).
 set -euo pipefail
 
 # Options of every recipe.
@@ -214,6 +214,13 @@ say() { # one line to the reader
   printf '%s\n' "$*"
 }
 
+absolute() { # a path as it is called from anywhere
+  case $1 in
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$PWD/$1" ;;
+  esac
+}
+
 # stage NUMBER NAME ABOUT: is this stage selected? Prints its heading if so.
 stage() {
   stx_end_stage
@@ -287,6 +294,9 @@ run() {
     wait "$stx_child" || status=$?
   done
   stx_child=
+  if ((status == 99)); then # nothing was run, and the reason has been printed
+    stx_log='' stx_verb=stopped status=2
+  fi
   if ((status > 0)); then exit "$status"; fi
   stx_log=
 }
@@ -324,18 +334,21 @@ stx_finish() {
   trap - EXIT
   if ((status == 0)); then
     stx_end_stage
-    if [[ -z $stx_times ]]; then say "no stage from $stage to $stop_stage"; else printf 'time by stage:\n%s' "$stx_times"; fi
-    if ! $dry_run; then say "Successfully finished. [elapsed=${SECONDS}s]"; fi
+    if [[ -z $stx_times ]]; then say "no stage from $stage to $stop_stage"; fi
+    if ! $dry_run; then
+      if [[ -n $stx_times ]]; then printf 'time by stage:\n%s' "$stx_times"; fi
+      say "Successfully finished. [elapsed=${SECONDS}s]"
+    fi
     exit 0
   fi
   if [[ -n $stx_now ]]; then
     name=${stx_stages[stx_now]}
     printf -v again ' %q' --stage "$stx_now" ${stx_given[@]+"${stx_given[@]}"}
     if [[ -n $stx_log && -e $stx_log ]]; then
-      say "---- last lines of $PWD/$stx_log"
-      tail -n 20 "$stx_log"
+      say "---- last lines of $(absolute "$stx_log"):"
+      tail -n 15 "$stx_log"
     fi
-    say "---- $stx_recipe: failed in stage $stx_now $name (exit status $status); resume with: ./$stx_recipe$again"
+    say "---- $stx_recipe: $stx_verb in stage $stx_now $name (exit status $status); resume with: ./$stx_recipe$again"
   fi >&2
   exit "$status"
 }
@@ -349,7 +362,7 @@ stx_interrupt() { # Ctrl-C has reached the step too: it only has to be waited fo
   if [[ -z $stx_child ]]; then exit 130; fi
 }
 
-stx_now='' stx_times='' stx_log='' stx_child=''
+stx_now='' stx_times='' stx_log='' stx_child='' stx_verb=failed
 stx_read_recipe
 stx_parse_options "$@"
 stx_check_variant

@@ -142,14 +142,20 @@ def differences(old: dict[str, Any], new: dict[str, Any], new_files_count: bool)
             before, after = old[section].get(key, "(not set)"), new[section].get(key, "(not set)")
             if before != after:
                 lines.append(f"{key}: {before} -> {after}{where}")
+    seen: dict[tuple[str, str], list[str]] = {}
     for path in sorted(old["inputs"].keys() | new["inputs"].keys()):
         before, after = old["inputs"].get(path), new["inputs"].get(path)
+        folder, name = os.path.split(path)
         if after is None:
-            lines.append(f"{path}: is gone")
+            seen.setdefault((folder, "gone"), []).append(name)
         elif before is None:
-            lines += [f"{path}: is new"] if new_files_count else []
+            if new_files_count:
+                seen.setdefault((folder, "new"), []).append(name)
         elif before["hash"] != after["hash"]:
-            lines.append(f"{path}: has changed")
+            seen.setdefault((folder, "changed"), []).append(name)
+    lines += [
+        f"{os.path.join(folder, '')}: {what}: {' '.join(names)}" for (folder, what), names in seen.items()
+    ]
     return lines
 
 

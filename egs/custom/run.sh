@@ -15,12 +15,13 @@ decoders=joint    # how to decode: decode.<how>.yaml, joint being decode.yaml [j
 sets="dev test"   # the sets to decode and score
 gpus=             # GPUs to train on (empty: one if there is one)
 procs=1           # processes to train with on a CPU, one thread each when there are several
+jobs=2            # processes that decode on a CPU
 data=data         # folder of the derived data directories; another corpus needs another, and another --exp
 exp=exp           # folder of everything that is trained, decoded and scored
 . ../../utils/stages.sh
 
-speech=$data/${paired:+paired}
-if [[ -z $paired ]]; then speech=$data/train; fi
+speech=$data/train
+if [[ -n $paired ]]; then speech=$data/paired; fi
 name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
 run=$exp/$name
 units=$exp/units
@@ -62,7 +63,8 @@ if stage 6 decode "recognize the sets"; then
   for how in $decoders; do
     for set in $sets; do
       run "$name/train/decode_${how}_$set" python -m stxlib.bin.decode --config "$(conf "decode.$how")" \
-        --model "$run/train" --data "$data/$set" --out "$run/train/decode_${how}_$set" --allow_pipes "$allow_pipes"
+        --model "$run/train" --data "$data/$set" --out "$run/train/decode_${how}_$set" \
+        --num_jobs "$jobs" --allow_pipes "$allow_pipes"
     done
   done
 fi
@@ -72,7 +74,7 @@ if stage 7 score "score what was recognized, and report"; then
     for set in $sets; do
       out=$run/train/decode_${how}_$set
       if [[ -e $data/$set/wav.scp && ! -e $data/$set/text ]]; then
-        say "$set has no transcripts: see $PWD/$out/text for what was recognized"
+        say "$set has no transcripts: see $(absolute "$out")/text for what was recognized"
         continue
       fi
       run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric wer cer --ref "$data/$set" \
@@ -80,5 +82,5 @@ if stage 7 score "score what was recognized, and report"; then
     done
   done
   run report python -m stxlib.bin.report --exp "$exp" --data "$data"
-  say "results: $PWD/$exp/RESULTS.md, report: $PWD/$exp/report.html"
+  say "to read: RESULTS.md and report.html in $(absolute "$exp")"
 fi

@@ -10,15 +10,17 @@ decoders=joint            # how to decode: decode.<how>.yaml, joint being decode
 sets="dev test test_rare" # the sets to decode and score
 gpus=                     # GPUs to train on (empty: one if there is one)
 procs=1                   # processes to train with on a CPU, one thread each when there are several
-jobs=2                    # processes that make the data
+jobs=2                    # processes that make the data and that decode on a CPU
 data=data                 # folder of the data directories
 exp=exp                   # folder of everything that is trained, decoded and scored
+record=false              # keep the scores of finished runs in results/, and make RESULTS.md of all that are there
 toy=false                 # tiny sizes in data_toy and exp_toy: the whole recipe in a minute, without a useful result
 . ../../utils/stages.sh
 
-prepare=(--scale 1.0) && steps=(--seed "$seed")
+size=(--scale 1.0) steps=(--seed "$seed")
 if $toy; then
-  data=data_toy exp=exp_toy prepare=(--scale 0.02) steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.save_every 3)
+  data=${data}_toy exp=${exp}_toy jobs=1 size=(--scale 0.02)
+  steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.log_every 1 --batches.batch_seconds 20)
 fi
 name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
 run=$exp/$name
@@ -26,7 +28,7 @@ units=$exp/units
 pretrained=$exp/pretrain/seed$seed
 
 if stage 1 data "write sentences from the grammar and speak them"; then
-  run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${prepare[@]}"
+  run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${size[@]}"
 fi
 
 if stage 2 units "learn subwords, and spell every text in phones"; then
@@ -54,7 +56,7 @@ if stage 6 decode "recognize the sets"; then
   for how in $decoders; do
     for set in $sets; do
       run "$name/train/decode_${how}_$set" python -m stxlib.bin.decode --config "$(conf "decode.$how")" \
-        --model "$run/train" --data "$data/$set" --out "$run/train/decode_${how}_$set"
+        --model "$run/train" --data "$data/$set" --out "$run/train/decode_${how}_$set" --num_jobs "$jobs"
     done
   done
 fi
@@ -68,5 +70,6 @@ if stage 7 score "score what was recognized, and report"; then
     done
   done
   run report python -m stxlib.bin.report --exp "$exp" --data "$data"
-  say "results: $PWD/$exp/RESULTS.md, report: $PWD/$exp/report.html"
+  if $record; then run record python -m stxlib.bin.report --exp "$exp" --record results --table results --out RESULTS.md; fi
+  say "to read: RESULTS.md and report.html in $(absolute "$exp")"
 fi

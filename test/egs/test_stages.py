@@ -283,6 +283,7 @@ def test_edited_config_stops_a_finished_training(clone: Path) -> None:
     assert "trainer.max_steps: 5 -> 6 (conf/asr/pretrain.yaml)" in again.stdout
     assert "trainer.lr: (not set) -> 1.0" in again.stdout
     assert "--resume false" in again.stdout
+    assert "stopped in stage 3" in again.stderr and "last lines" not in again.stderr
     assert tree(recipe_of(clone) / "exp" / "pretrain" / "seed1") == before and len(calls(clone)) == 4
     marker = recipe_of(clone) / "exp" / "pretrain" / "seed1" / "checkpoint"
     marker.touch()
@@ -295,7 +296,7 @@ def test_changed_input_is_noticed(clone: Path) -> None:
     run(clone, "--stop_stage", "6")
     (recipe_of(clone) / "data" / "text").write_text("a 2\n")
     again = run(clone, "--stage", "3")
-    assert again.returncode == 2 and "data/text: has changed" in again.stdout
+    assert again.returncode == 2 and "data/: changed: text" in again.stdout
     # A later stage may add a stream beside those that were there.
     (recipe_of(clone) / "data" / "text").write_text("a 1\n")
     (recipe_of(clone) / "data" / "units").write_text("a 1\n")
@@ -307,7 +308,7 @@ def test_edited_script_remakes_the_data(clone: Path) -> None:
     script = recipe_of(clone) / "local" / "make.py"
     script.write_text(script.read_text() + "\n")
     again = run(clone, "--stop_stage", "1")
-    assert "local/make.py: has changed" in again.stdout and calls(clone) == ["data", "data"]
+    assert "local/: changed: make.py" in again.stdout and calls(clone) == ["data", "data"]
 
 
 def test_missing_output_is_made_again(clone: Path) -> None:
