@@ -32,7 +32,7 @@ def report_steps(
     audio_seconds: float = sum(distributed.gather(speed.audio_seconds))
     rate = audio_seconds / max(speed.seconds, 1e-9)
     eta = as_duration(speed.seconds_left(max_steps - progress.step))
-    summary = f"{as_text(values)} lr {lr:.1e} grad {grad_norm:.2g} audio_s/s {rate:.1f}"
+    summary = f"{as_text(values) or '(no update)'} lr {lr:.1e} grad {grad_norm:.2g} audio_s/s {rate:.1f}"
     run_dir.report(summary, f"{run_dir.name} step {progress.step}/{max_steps} {summary} eta {eta}")
     points = {f"train/{key}": value for key, value in values.items()}
     points |= {"lr": lr, "grad_norm": grad_norm, "audio_seconds_per_second": rate}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -40,8 +40,9 @@ from stxlib.train.state import collect, restore
 from stxlib.train.termination import Terminated, Termination
 from stxlib.train.totals import Totals, as_vector, detached
 
-# With fp16 an overflow is routine: the loss scale is halved. Far below this, it is no scale that is wrong.
-SMALLEST_FP16_SCALE = 2.0**-14
+# Sums of losses have larger gradients than means, so the loss scale of fp16 begins lower than torch's 2^16. An
+# overflow is routine, it halves the scale; but when that has gone this far, it is not the scale that is wrong.
+FIRST_FP16_SCALE, SMALLEST_FP16_SCALE = 2.0**10, 2.0**-14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,9 @@ class TrainerConfig:
     "parts into which each rank's share of a batch is split to save memory; the update stays the same"
     max_grad_norm: float = 5.0
     "the gradient of the mean loss is scaled down to this norm; 0: not clipped"
-    optimizer: AdamWConfig = AdamWConfig()
+    optimizer: AdamWConfig = field(default_factory=AdamWConfig)
     "what turns gradients into updates"
-    schedule: LinearWarmupDecay | Cosine | Noam | Constant = LinearWarmupDecay()
+    schedule: LinearWarmupDecay | Cosine | Noam | Constant = field(default_factory=LinearWarmupDecay)
     "learning rate as a function of the step"
     ema_decay: float = 0.99
     "decay of the average of the weights that is evaluated and saved; warmed up; 0: no average"
@@ -166,7 +167,7 @@ def fit(
     parameters = list(trainable(objective).values())
     optimizer = build_optimizer(objective, config.optimizer)
     ema = Ema(objective, config.ema_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=config.autocast == "fp16")
+    scaler = torch.amp.GradScaler(device.type, FIRST_FP16_SCALE, enabled=config.autocast == "fp16")
     progress = Progress()
 
     for line in first_lines(objective, run_dir.settings, run_dir.sources, distributed, facts):
@@ -193,10 +194,7 @@ def fit(
         set_damaged_aside(run_dir.path)
     run_dir.write_config()
 
-    def autocast() -> AbstractContextManager[Any]:
-        dtype = torch.float16 if config.autocast == "fp16" else torch.bfloat16
-        return torch.autocast(device.type, dtype, enabled=config.autocast != "none")
-
+    autocast = autocast_of(config.autocast, device)
     kept_before, saved_at = list(progress.best), progress.step
 
     def save() -> None:
@@ -322,7 +320,9 @@ def fit(
             is_finite = math.isfinite(loss_sum) and math.isfinite(norm_of_sums)
             is_overflow = scaler.is_enabled() and math.isfinite(loss_sum) and not is_finite
             if is_overflow and scaler.get_scale() > SMALLEST_FP16_SCALE:
-                pass
+                say(
+                    f"{at}: an overflow of fp16: no update, the loss scale is halved ({scaler.get_scale():g} before)"
+                )
             elif not is_finite:
                 progress.bad_steps += 1
                 told = keep_bad_step(run_dir.path, step, parts, grad_norm, distributed)
@@ -373,3 +373,11 @@ def fit(
         )
     values = evaluation.values if evaluation is not None else {}
     return Result(progress.step, reason, tuple(progress.best), values)
+
+
+def autocast_of(
+    name: Literal["none", "bf16", "fp16"], device: torch.device
+) -> Callable[[], AbstractContextManager[Any]]:
+    """A maker of contexts in which the forward pass runs in this precision."""
+    dtype = torch.float16 if name == "fp16" else torch.bfloat16
+    return lambda: torch.autocast(device.type, dtype, enabled=name != "none")
