@@ -148,7 +148,7 @@ def write_text(source: Path, folder: Path) -> None:
         tables = label_tables(source)
     else:
         tables = {"text": {f"text-{number:08d}": line for number, line in lines_of(source)}}
-    if not tables["text"]:
+    if not tables.get("text"):
         raise DataError(f"{source}: holds no sentence; give one a line")
     for name, table in tables.items():
         write_table(folder / name, table)

@@ -1,0 +1,196 @@
+"""egs/custom/local/prepare.py: data directories out of a corpus that is only read."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+
+from stxlib.data.data_dir import DataDir
+from stxlib.errors import ConfigError, DataError
+
+ROOT = Path(__file__).parents[2]
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "custom_prepare", ROOT / "egs" / "custom" / "local" / "prepare.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+prepare = load()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Three sets of two utterances; audio paths relative to the corpus; no lengths, no speakers, tables out of order."""
+    folder = tmp_path / "corpus"
+    for name in ("train", "dev", "test"):
+        (folder / name).mkdir(parents=True)
+        (folder / "wav").mkdir(exist_ok=True)
+        for utt in ("b", "a"):
+            soundfile.write(
+                folder / "wav" / f"{name}-{utt}.wav", np.zeros(8000, dtype=np.float32) + 0.1, 8000
+            )
+        (folder / name / "wav.scp").write_text(
+            "".join(f"{name}-{utt} wav/{name}-{utt}.wav\n" for utt in "ba")
+        )
+        (folder / name / "text").write_text(f"{name}-b ONE TWO\n{name}-a TWO\n")
+    return folder
+
+
+def snapshot(folder: Path) -> set[tuple[str, int, bytes]]:
+    return {(str(p), p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
+
+
+def main(corpus: Path, *options: str) -> Path:
+    out = corpus.parent / "data"
+    prepare.main(["--corpus", str(corpus), "--out", str(out), *options])
+    return out
+
+
+def test_derives_what_is_missing_and_leaves_the_corpus_alone(
+    corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(corpus)
+    out = main(corpus)
+    assert snapshot(corpus) == before
+    data = DataDir(out / "train")
+    assert data.utts == ("train-a", "train-b")
+    assert data.seconds == {"train-a": 1.0, "train-b": 1.0}
+    assert data.table("utt2num_samples")["train-a"] == "8000"
+    assert data.speakers == ("train-a", "train-b")
+    assert len(data.load_wave("train-a", 16000)) == 16000
+    printed = capsys.readouterr().out
+    assert f"{out}/train: 0.00 h, 2 utterances, 2 speakers, 2 word types" in printed
+    assert sorted(path.name for path in out.iterdir()) == ["dev", "test", "train"]
+    main(corpus)  # again: replaced, not doubled
+    assert DataDir(out / "train").utts == ("train-a", "train-b")
+
+
+def test_missing_set_names_those_there_are(corpus: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no data directory test2 \(it has: dev test train\)"):
+        main(corpus, "--sets", "train", "dev", "test2")
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        main(corpus / "nowhere")
+
+
+def test_never_writes_to_what_it_reads(corpus: Path) -> None:
+    for out in (corpus, corpus / "data", corpus.parent):
+        with pytest.raises(ConfigError, match="never written to"):
+            prepare.main(["--corpus", str(corpus), "--out", str(out)])
+
+
+def test_does_not_replace_something_else(corpus: Path) -> None:
+    out = corpus.parent / "data"
+    (out / "thesis").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds thesis, which is no data directory"):
+        main(corpus)
+    assert (out / "thesis").is_dir()
+
+
+def test_broken_utterance_is_named_or_left_out(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (corpus / "wav" / "train-b.wav").unlink()
+    with pytest.raises(DataError, match=r"corpus/train/wav\.scp:\d+.*train-b") as caught:
+        main(corpus)
+    assert "--fix true" in str(caught.value)
+    assert [path.name for path in corpus.parent.iterdir()] == ["corpus"], "something was left behind"
+    before = snapshot(corpus)
+    out = main(corpus, "--fix", "true")
+    assert "train-b" in capsys.readouterr().out
+    assert DataDir(out / "train").utts == ("train-a",)
+    assert snapshot(corpus) == before
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".gz", ".txt.gz"])
+def test_text_of_one_sentence_a_line(corpus: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sentences{suffix}"
+    content = "\ufeffeins  zwei\n\nдва три\r\n".encode()
+    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    text = DataDir(main(corpus, "--text", str(path)) / "text_only").table("text")
+    assert list(text.values()) == ["eins zwei", "два три"]
+
+
+def test_text_of_a_data_directory(corpus: Path) -> None:
+    (corpus / "test" / "intent").write_text("test-a greet\ntest-b leave\n")
+    (corpus / "test" / "text").write_text("test-a TWO\ntest-b ONE TWO\n")
+    (corpus / "test" / "wav.scp").write_text("test-a wav/test-a.wav\ntest-b wav/test-b.wav\n")
+    data = DataDir(main(corpus, "--text", str(corpus / "test")) / "text_only")
+    assert data.streams == {"text", "intent"}
+
+
+def test_text_with_labels(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    rows = [
+        {
+            "text": "wake me at six",
+            "scenario": "alarm",
+            "action": "set",
+            "intent": "wrong",
+            "entities": [{"type": "time", "filler": "six"}],
+        },
+        {"sentence": "a latte", "intent": "order", "slots": {"drink": "latte"}, "entities": []},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = DataDir(main(corpus, "--text", str(path)) / "text_only")
+    assert list(data.table("intent").values()) == ["alarm_set", "order"]
+    assert [json.loads(value)["slots"] for value in data.table("semantics").values()] == [
+        [{"type": "time", "filler": "six"}],
+        [{"type": "drink", "filler": "latte"}],
+    ]
+    assert data.streams == {"text", "intent", "semantics", "entities"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"text": "a", "intent": "b"}\n{"text": "c"}\n',
+            r"labels\.jsonl:2: has no intent, while 1 other lines have",
+        ),
+        ('{"text": "a"}\nnot json\n', r"labels\.jsonl:2: is no JSON object"),
+        ('{"words": "a"}\n', r"labels\.jsonl:1: has no `text`"),
+        ("\n", "holds no sentence"),
+    ],
+)
+def test_bad_text_names_file_and_line(corpus: Path, tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        main(corpus, "--text", str(path))
+
+
+def test_paired_speech(corpus: Path) -> None:
+    (corpus / "train" / "text").unlink()
+    out = main(corpus, "--paired", str(corpus / "dev"))
+    assert not DataDir(out / "train").has("text")
+    assert DataDir(out / "paired").utts == ("dev-a", "dev-b")
+
+
+@pytest.mark.parametrize("name", ["asr_yesno", "asr_speechocean"])
+def test_real_corpora(test_data: Path, tmp_path: Path, name: str) -> None:
+    prepare.main(["--corpus", str(test_data / "data" / name), "--out", str(tmp_path / "data")])
+    for part in ("train", "dev", "test"):
+        data = DataDir(tmp_path / "data" / part)
+        assert data.has("utt2num_samples") and data.has("text")
+        assert len(data.load_wave(data.utts[0], 16000)) > 8000
+
+
+@pytest.mark.parametrize(("name", "labels"), [("text_slurp/train_nlueval.jsonl", {"intent", "semantics", "entities"}), ("slu_barista/text_orders.jsonl", {"intent", "semantics"}), ("text_sentiment_reviews/train.jsonl", {"sentiment"}), ("text_lm/lm-norm-mini.txt.gz", set())])  # fmt: skip
+def test_real_texts(test_data: Path, tmp_path: Path, name: str, labels: set[str]) -> None:
+    prepare.write_text(test_data / "data" / name, tmp_path / "text_only")
+    data = DataDir(tmp_path / "text_only")
+    assert data.streams == {"text"} | labels
+    assert all(len(data.table(stream)) == len(data.utts) > 600 for stream in data.streams)

@@ -1,0 +1,190 @@
+"""What holds for every recipe: its options, its stages, its configs, its size, and that it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stxlib.bin.decode import DecodeConfig
+from stxlib.bin.tokenize import TokenizeConfig
+from stxlib.bin.train import TrainConfig
+from stxlib.config import flatten, parse_config
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted(path.parent for path in (ROOT / "egs").glob("*/run.sh"))
+YAMLS = sorted((ROOT / "egs").glob("*/conf/**/*.yaml"))
+STAGES = ["data", "units", "pretrain", "synthesis", "train", "decode", "score"]
+# What a recipe cannot do without on its command line, for runs that only print.
+NEEDED = {"custom": ["--corpus", "/some/corpus"]}
+# First part of a YAML's name: the config of the command that reads it, and the options that it requires besides.
+COMMANDS: dict[str, tuple[type, list[str]]] = {
+    "units": (TokenizeConfig, ["--train", "text", "--out", "out"]),
+    "pretrain": (TrainConfig, ["--train", "a", "--dev", "b", "--units", "c", "--out", "d"]),
+    "train": (TrainConfig, ["--train", "a", "--dev", "b", "--units", "c", "--out", "d"]),
+    "decode": (DecodeConfig, ["--model", "a", "--data", "b", "--out", "c"]),
+}
+by_name = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+
+
+def run(
+    recipe: Path, *options: str, timeout: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    # A .venv of the clone would go first; without one, PYTHON is taken.
+    variables = {**os.environ, "PYTHON": sys.executable, **environment}
+    return subprocess.run(
+        [str(recipe / "run.sh"), *options],
+        cwd="/",
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def systems_of(recipe: Path) -> list[str]:
+    found = re.search(r"^system=\w+ +# .*\[([\w|]+)\]", (recipe / "run.sh").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1].split("|")
+
+
+def snapshot(folder: Path) -> set[tuple[str, int]]:
+    return {
+        (str(path), path.stat().st_mtime_ns) for path in folder.rglob("*") if "__pycache__" not in path.parts
+    }
+
+
+def test_all_recipes_are_seen() -> None:
+    assert [recipe.name for recipe in RECIPES] == ["custom", "mini"]
+
+
+@by_name
+def test_help_and_stages_are_fast_and_need_no_python(recipe: Path) -> None:
+    for options in (["--help"], ["--list_stages"]):
+        start = time.monotonic()
+        done = run(recipe, *options, PYTHON="/nonexistent", PATH="/usr/bin:/bin")
+        assert time.monotonic() - start < 1.0
+        assert done.returncode == 0, done.stderr
+        listed = re.findall(r"^  (\d) (\w+) +\S", done.stdout, re.MULTILINE)
+        assert listed == [(str(n), name) for n, name in enumerate(STAGES, start=1)]
+
+
+@by_name
+def test_help_explains_every_option(recipe: Path) -> None:
+    shown = re.findall(r"^  --(\w+)(?: DIR| PATH)? +\S.*", run(recipe, "--help").stdout, re.MULTILINE)
+    block = (recipe / "run.sh").read_text().split(". ../../utils/stages.sh")[0]
+    variables = re.findall(r"^(\w+)=", block, re.MULTILINE)
+    assert shown == [*variables, "stage", "stop_stage", "resume", "dry_run", "list_stages", "help"]
+    assert {"system", "variant", "seed", "gpus", "procs", "data", "exp"} <= set(variables)
+
+
+@by_name
+def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> None:
+    before = snapshot(recipe)
+    for system in systems_of(recipe):
+        done = run(
+            recipe,
+            "--dry_run",
+            "--system",
+            system,
+            "--decoders",
+            "joint greedy",
+            *NEEDED.get(recipe.name, []),
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(re.findall(r"^== .* stage \d", done.stdout, re.MULTILINE)) == 7
+        configs = re.findall(r"--config (\S+)", done.stdout)
+        assert len(configs) >= 5
+        for config in configs:
+            assert (recipe / config).is_file(), config
+        modules = re.findall(r"-m stxlib\.bin\.(\w+)", done.stdout)
+        assert {"tokenize", "train", "decode", "score", "report"} <= set(modules)
+        for module in modules:
+            assert (ROOT / "stxlib" / "bin" / f"{module}.py").is_file()
+    assert snapshot(recipe) == before
+
+
+@by_name
+def test_a_recipe_is_short_and_plain(recipe: Path) -> None:
+    text = (recipe / "run.sh").read_text()
+    assert len(text.splitlines()) < 120
+    assert not re.search(r"\bawk\b|\bsed\b|\bperl\b", text)
+    assert not [path for path in recipe.rglob("*") if path.is_symlink()]
+
+
+def test_all_configs_are_seen() -> None:
+    assert len(YAMLS) >= 12
+    for recipe in RECIPES:
+        for system in systems_of(recipe):
+            names = {path.name.split(".")[0] for path in (recipe / "conf" / system).glob("*.yaml")}
+            assert names >= {"pretrain", "train", "decode"}
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(ROOT / "egs")))
+def test_every_config_parses_and_holds_only_what_differs(path: Path) -> None:
+    config, required = COMMANDS[path.name.split(".")[0]]
+    parsed = parse_config(config, ["--config", str(path), *required], prog="test")
+    default = flatten(parse_config(config, required, prog="test").config)
+    values = flatten(parsed.config)
+    mine = [key for key, source in parsed.sources.items() if source.startswith(str(path))]
+    same = [
+        key for key in mine if not key.endswith("kind") and key in default and default[key] == values[key]
+    ]
+    assert not same, f"{path}: {', '.join(same)}: equal to the default; leave it out"
+    assert path.read_text().startswith("# "), f"{path}: say in its first line what it is for"
+
+
+def leaves(value: Any) -> int:
+    return sum(map(leaves, value.values())) if isinstance(value, dict) else 1
+
+
+@by_name
+def test_a_misspelt_key_is_an_error_with_file_and_line(recipe: Path, tmp_path: Path) -> None:
+    path = recipe / "conf" / "asr" / "pretrain.yaml"
+    assert leaves(yaml.safe_load(path.read_text())) > 1
+    wrong = tmp_path / "pretrain.yaml"
+    wrong.write_text(path.read_text().replace("max_steps", "max_stepz"))
+    config, required = COMMANDS["pretrain"]
+    with pytest.raises(Exception, match=r"pretrain\.yaml:\d+.*max_stepz.*max_steps"):
+        parse_config(config, ["--config", str(wrong), *required], prog="test")
+
+
+def test_smoke_covers_every_system() -> None:
+    found = re.search(r"^systems := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert found is not None and found[1].split() == systems_of(ROOT / "egs" / "mini")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", systems_of(ROOT / "egs" / "mini"))
+def test_smoke(system: str, tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    recipe = ROOT / "egs" / "mini"
+    options = [
+        "--toy",
+        "true",
+        "--system",
+        system,
+        "--data",
+        str(tmp_path / "data"),
+        "--exp",
+        str(tmp_path / "exp"),
+    ]
+    done = run(recipe, *options, timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "Successfully finished. [elapsed=" in done.stdout
+    exp = tmp_path / "exp_toy"
+    table = (exp / "RESULTS.md").read_text()
+    assert all(name in table for name in (system, "dev", "test", "test_rare"))
+    assert (exp / "report.html").stat().st_size > 10_000
+    assert len(list(exp.rglob("score.json"))) == 3
+    again = run(recipe, *options, timeout=120)
+    assert again.returncode == 0
+    steps = len(re.findall(r"^\+ ", again.stdout, re.MULTILINE))
+    assert steps >= 10 and again.stdout.count("up to date") == steps, again.stdout
