@@ -50,15 +50,18 @@ def log_mel(waves: Tensor, wave_lens: Tensor, sample_rate: int, num_mels: int) -
         waves = waves.float() * _SAMPLE_SCALE
         if waves.shape[1] < size:
             waves = torch.nn.functional.pad(waves, (0, size - waves.shape[1]))
-        frames = waves.unfold(1, size, shift)  # (B, T, size), a view
-        frames = frames - frames.mean(2, keepdim=True)
-        # Pre-emphasis inside the frame: the first sample has itself as its predecessor.
-        emphasized = torch.empty_like(frames, memory_format=torch.contiguous_format)
-        torch.sub(frames[..., 1:], frames[..., :-1], alpha=_PREEMPHASIS, out=emphasized[..., 1:])
-        torch.mul(frames[..., 0], 1 - _PREEMPHASIS, out=emphasized[..., 0])
         window, filters = _window_and_filters(sample_rate, num_mels, waves.device)
         fft_size = 2 * (filters.shape[0] - 1)
-        spectrum = torch.fft.rfft(emphasized.mul_(window), fft_size)
+        # Kaldi takes the mean off a frame, then the emphasis. The emphasis of the whole wave, less that of the mean, is the same but for
+        # the first sample of a frame, where the window is 0.
+        emphasized = torch.nn.functional.pad(
+            torch.sub(waves[:, 1:], waves[:, :-1], alpha=_PREEMPHASIS), (1, 0)
+        )
+        mean = waves.unfold(1, size, shift).mean(2, keepdim=True)
+        frames = torch.sub(emphasized.unfold(1, size, shift), mean, alpha=1 - _PREEMPHASIS).mul_(
+            window
+        )  # (B, T, size)
+        spectrum = torch.fft.rfft(frames, fft_size)
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)  # (B, T, fft_size / 2 + 1)
         features = (power @ filters).clamp_(min=_ENERGY_FLOOR).log_()  # (B, T, F)
         padding = ~length_mask(feature_lens, features.shape[1])

@@ -10,7 +10,7 @@ from stxlib.nn.conformer import ConformerConfig
 from stxlib.nn.depthwise_conv import DepthwiseConv, depthwise_conv
 from stxlib.nn.dropout import Residual, random_bytes
 from stxlib.nn.rotary import rotate, rotations
-from stxlib.nn.subsampling import Subsampling
+from stxlib.nn.subsampling import Subsampling, patches
 from stxlib.nn.transformer_decoder import DecoderConfig
 
 
@@ -74,6 +74,15 @@ def test_rotation_knows_distances_only() -> None:
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-4)
     torch.testing.assert_close(turned_q.norm(dim=1), q.norm().expand(50), rtol=1e-5, atol=0)
     assert (products[0, :10] - products[0, 0]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("num_frames", "num_bins"), [(1, 1), (2, 3), (7, 80), (8, 5)])
+def test_linear_on_patches_is_a_strided_convolution(num_frames: int, num_bins: int) -> None:
+    torch.manual_seed(0)
+    x, linear = torch.randn(2, num_frames, num_bins), torch.nn.Linear(10, 4, bias=False)
+    weight, bias = linear.weight[:, :9].unflatten(1, (1, 3, 3)), linear.weight[:, 9]
+    expected = torch.nn.functional.conv2d(x[:, None], weight, bias, stride=2, padding=1)
+    torch.testing.assert_close(linear(patches(x)).permute(0, 3, 1, 2), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("num_frames", range(1, 14))
