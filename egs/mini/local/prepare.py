@@ -12,7 +12,6 @@ import multiprocessing
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -64,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         flush=True,
     )
 
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{config.out.name}.", dir=config.out.parent))
+    temporary = config.out.with_name(f".{config.out.name}.making")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+    temporary.mkdir(parents=True)
     try:
-        temporary.chmod(0o755)  # mkdtemp's folder is private, a corpus is not
         counts = {name: max(2, round(config.scale * count)) for name, count in SPEAKERS.items()}
         speakers = make_speakers(config.seed, counts)
         orders = {
