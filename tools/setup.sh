@@ -5,7 +5,7 @@
 # ${XDG_CACHE_HOME:-~/.cache}/stxlib/<hash of requirements, constraints and Python>. $PYTHON picks the interpreter (3.11 to 3.13).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-lm_limit=300 # seconds that the compiler may take for the extra `lm`
+lm_limit=300 # seconds that each package of the extra `lm` may take to build
 
 die() {
   printf 'setup.sh: %s\n' "$*" >&2
@@ -42,6 +42,10 @@ text = sys.stdin.read() + platform.python_version() + sys.base_prefix + platform
 print(hashlib.sha256(text.encode()).hexdigest()[:12])'
 }
 
+limited() { # run a command for at most lm_limit seconds
+  "$1" -c 'import subprocess, sys; sys.exit(subprocess.run(sys.argv[2:], timeout=int(sys.argv[1])).returncode)' "$lm_limit" "$@"
+}
+
 build() { # python environment: into its final place, because scripts in it hold its path; `complete` is written last
   local python=$1 env=$2 log=$2.log status=0
   echo "making the environment $env with $("$python" --version): about 6 GB, some minutes; log: $log"
@@ -58,14 +62,14 @@ build() { # python environment: into its final place, because scripts in it hold
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then echo "(no venv in this Python: apt-get install python3-venv)" >&2; fi
     die "the environment could not be made; the whole log: $log"
   fi
-  # shellcheck disable=SC2046 # one requirement a word
-  if "$env/bin/python" -c 'import subprocess, sys; sys.exit(subprocess.run(sys.argv[2:], timeout=int(sys.argv[1])).returncode)' \
-    "$lm_limit" "$env/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
-    -c "$root/tools/constraints.txt" $(requirements "$python" lm) >>"$log" 2>&1; then
-    echo "optional part lm (lexicon beam search, n-grams): on"
-  else
-    echo "optional part lm (lexicon beam search, n-grams): off, it did not build; nothing needs it; the reason: $log"
-  fi
+  requirements "$python" lm | while IFS= read -r package; do
+    if limited "$env/bin/python" -m pip install --disable-pip-version-check --progress-bar off -c "$root/tools/constraints.txt" \
+      "$package" >>"$log" 2>&1 </dev/null; then
+      echo "optional part lm: $package is on"
+    else
+      echo "optional part lm: $package is off: it did not build; nothing needs it; the reason: $log"
+    fi
+  done
   touch "$env/complete"
 }
 

@@ -69,7 +69,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_builds_once_and_links(machine: Machine) -> None:
     done = machine.setup()
     assert done.returncode == 0, done.stderr
-    assert "optional part lm" in done.stdout and ": on" in done.stdout
+    assert "optional part lm: flashlight-text is on" in done.stdout and "lm: kenlm is on" in done.stdout
     (environment,) = machine.environments
     assert (machine.clone / ".venv").readlink() == environment
     assert (environment / "complete").exists()
@@ -134,7 +134,8 @@ def test_without_a_compiler_the_part_is_off(machine: Machine) -> None:
     (machine.stub / "no_compiler").touch()
     done = machine.setup()
     assert done.returncode == 0
-    assert "optional part lm (lexicon beam search, n-grams): off" in done.stdout
+    assert "optional part lm: kenlm is off: it did not build" in done.stdout
+    assert "flashlight-text is on" in done.stdout
     assert (machine.clone / ".venv").exists()
 
 
