@@ -16,7 +16,10 @@ class Terminated(SystemExit):
 
 
 class Termination:
-    """While active, the first SIGTERM only sets `requested`; a second one ends the process as usual."""
+    """While active, SIGTERM only sets `requested`.
+
+    Also a second one: torchrun passes the signal on to processes to which a scheduler has sent it already.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -36,4 +39,3 @@ class Termination:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

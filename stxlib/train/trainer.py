@@ -14,7 +14,7 @@ from torch import nn
 
 from stxlib.errors import ConfigError, StxError
 from stxlib.train import best
-from stxlib.train.checkpoint import BACKUP, load_checkpoint, save_checkpoint, set_damaged_aside
+from stxlib.train.checkpoint import save_checkpoint
 from stxlib.train.distributed import Distributed, gradients_kept_local
 from stxlib.train.ema import Ema
 from stxlib.train.evaluation import DevBatches, Evaluation, Inspect, evaluate
@@ -32,11 +32,11 @@ from stxlib.train.optimizer import (
 from stxlib.train.progress import Progress, Speed, as_duration
 from stxlib.train.provenance import first_lines
 from stxlib.train.reporting import report_evaluation, report_steps
+from stxlib.train.resume import go_on
 from stxlib.train.run_dir import RunDir
 from stxlib.train.schedule import Constant, Cosine, LinearWarmupDecay, Noam
 from stxlib.train.seeding import seed_torch
-from stxlib.train.settings import check_unchanged
-from stxlib.train.state import collect, restore
+from stxlib.train.state import collect
 from stxlib.train.termination import Terminated, Termination
 from stxlib.train.totals import Totals, as_vector, detached
 
@@ -168,30 +168,17 @@ def fit(
     optimizer = build_optimizer(objective, config.optimizer)
     ema = Ema(objective, config.ema_decay)
     scaler = torch.amp.GradScaler(device.type, FIRST_FP16_SCALE, enabled=config.autocast == "fp16")
-    progress = Progress()
+    if distributed.is_main:
+        for line in first_lines(objective, run_dir.settings, run_dir.sources, distributed, facts):
+            say(f"{run_dir.name} {line}")
 
-    for line in first_lines(objective, run_dir.settings, run_dir.sources, distributed, facts):
-        say(f"{run_dir.name} {line}")
-
-    # Go on where an earlier start of this run was.
-    if not config.resume:
+    if config.resume:
+        progress = go_on(objective, ema, optimizer, scaler, run_dir, distributed)
+    else:
         run_dir.clear()
-    checkpoint = load_checkpoint(run_dir.path, say) if config.resume else None
-    if checkpoint is not None:
-        for change in check_unchanged(
-            str(checkpoint.path), checkpoint.metadata["settings"], run_dir.settings, run_dir.harmless
-        ):
-            say(f"{run_dir.name} setting changed: {change}")
-        restore(objective, ema, optimizer, checkpoint.tensors)
-        progress = Progress.from_json(checkpoint.metadata["progress"])
-        ema.num_updates = progress.num_updates
-        scaler.load_state_dict(checkpoint.metadata["scaler"])
-        run_dir.purge_curves(after=progress.step)
+        progress = Progress()
+    if progress.step:
         say(f"{run_dir.name} resumes at step {progress.step}/{config.max_steps}")
-    if len(set(distributed.gather(progress.step))) > 1:
-        raise ConfigError(f"{run_dir.path}: ranks see different checkpoints; all must see the same folder")
-    if checkpoint is not None and checkpoint.path.name == BACKUP and distributed.is_main:
-        set_damaged_aside(run_dir.path)
     run_dir.write_config()
 
     autocast = autocast_of(config.autocast, device)
@@ -204,6 +191,7 @@ def fit(
                 "progress": progress.as_json(),
                 "scaler": scaler.state_dict(),
                 "settings": run_dir.settings,
+                "world_size": distributed.world_size,
             }
             save_checkpoint(run_dir.path, collect(objective, ema, optimizer), metadata)
             run_dir.flush()
@@ -310,9 +298,8 @@ def fit(
             norm = norm_of(grads).to(device, torch.float64)
             # The one place of a step that waits for the device. Ranks read equal numbers and so decide alike.
             loss_sum, loss_count, num_asked, norm_of_sums = torch.cat([sums, norm[None]]).tolist()
-            per_count = distributed.world_size / max(
-                loss_count, 1.0
-            )  # DDP has divided by the number of ranks
+            # DDP has divided the sum of gradients by the number of ranks.
+            per_count = distributed.world_size / max(loss_count, 1.0)
             grad_norm = norm_of_sums * per_count
             lr = config.optimizer.lr * config.schedule.factor(step, config.max_steps)
 
@@ -320,9 +307,7 @@ def fit(
             is_finite = math.isfinite(loss_sum) and math.isfinite(norm_of_sums)
             is_overflow = scaler.is_enabled() and math.isfinite(loss_sum) and not is_finite
             if is_overflow and scaler.get_scale() > SMALLEST_FP16_SCALE:
-                say(
-                    f"{at}: an overflow of fp16: no update, the loss scale is halved ({scaler.get_scale():g} before)"
-                )
+                say(f"{at}: an overflow of fp16: no update, the loss scale {scaler.get_scale():g} is halved")
             elif not is_finite:
                 progress.bad_steps += 1
                 told = keep_bad_step(run_dir.path, step, parts, grad_norm, distributed)

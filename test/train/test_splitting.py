@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_training import ToyBatches, ToyObjective, draw, process, train_toy
 
 from stxlib.ratio import Ratio
@@ -103,3 +104,33 @@ def test_low_precision_learns(tmp_path: Path, autocast: str) -> None:
     assert not torch.equal(weight, full.network["top"][0].weight)
     torch.testing.assert_close(weight, full.network["top"][0].weight, rtol=0, atol=0.1)
     assert result.best[0].value < 0.4
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a device: reading a scalar."""
+
+    num_scalars = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.num_scalars += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_is_read_from_the_device_per_micro_batch(tmp_path: Path) -> None:
+    """Steps and micro-batches more do not read scalars more, until someone wants to see them."""
+    counts = []
+    for max_steps, accumulation in ((2, 1), (9, 4)):
+        with Waits() as waits:
+            train_toy(
+                tmp_path / str(max_steps),
+                max_steps=max_steps,
+                accumulation=accumulation,
+                eval_every=100,
+                save_every=100,
+                log_every=100,
+            )
+        counts.append(waits.num_scalars)
+    assert counts[0] == counts[1]
+    with Waits() as waits:
+        torch.ones(()).item()
+    assert waits.num_scalars == 1, "the counter counts"

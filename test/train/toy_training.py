@@ -183,6 +183,7 @@ def process(path: Path, out: Path, changes: dict[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if step == terminate_at and distributed.rank == distributed.world_size - 1:
             os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)  # torchrun and the scheduler both send it
 
     def before_evaluation() -> None:
         if in_evaluation:
