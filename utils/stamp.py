@@ -17,12 +17,13 @@ import yaml
 
 # Options that change how fast a step is, or where it runs, but not what it makes.
 SPEED_OPTIONS = frozenset({"--jobs", "--num_jobs", "--device", "--num_workers"})
+UNSTAMPED = SPEED_OPTIONS | {"--config"}  # of a config the values count, not its name
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".ark"})
 SCRIPT_SUFFIXES = frozenset({".py", ".sh", ".yaml", ".json", ".txt"})
 
 
 def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The stamp of `command` (its words) as things are now: {"command", "config", "inputs"}.
+    """The stamp of `command` (its words) as things are now: {"command", "config_file", "config", "inputs"}.
 
     last: an earlier stamp; the hash of a file whose size and time are still those in it is taken from it.
     """
@@ -37,7 +38,8 @@ def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict
             for path in files_of(Path(word), is_exp=name == "--exp"):
                 inputs[str(path)] = fingerprint(path, known.get(str(path)))
     return {
-        "command": {name: value for name, value in options.items() if name not in SPEED_OPTIONS},
+        "command": {name: value for name, value in options.items() if name not in UNSTAMPED},
+        "config_file": config or "",
         "config": flatten(read_config(Path(config))) if config else {},
         "inputs": inputs,
     }
@@ -137,7 +139,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], new_files_count: bool)
     tables of their own.
     """
     lines = []
-    for section, where in (("command", ""), ("config", f" ({new['command'].get('--config', '')})")):
+    for section, where in (("command", ""), ("config", f" ({new['config_file']})")):
         for key in sorted(old[section].keys() | new[section].keys()):
             before, after = old[section].get(key, "(not set)"), new[section].get(key, "(not set)")
             if before != after:

@@ -25,7 +25,8 @@ if [[ -n $paired ]]; then speech=$data/paired; fi
 name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
 run=$exp/$name
 units=$exp/units
-pretrained=$exp/pretrain/seed$seed
+pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
+if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
 if stage 1 data "derive the data directories"; then
   require corpus
@@ -44,7 +45,7 @@ if stage 2 units "learn subwords, and spell every text in units"; then
 fi
 
 if stage 3 pretrain "train the speech model"; then
-  run "pretrain/seed$seed" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$speech" --dev "$data/dev" \
+  run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$speech" --dev "$data/dev" \
     --units "$units" --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes"
 fi
 

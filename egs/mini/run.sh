@@ -25,7 +25,8 @@ fi
 name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
 run=$exp/$name
 units=$exp/units
-pretrained=$exp/pretrain/seed$seed
+pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
+if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
 if stage 1 data "write sentences from the grammar and speak them"; then
   run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${size[@]}"
@@ -37,7 +38,7 @@ if stage 2 units "learn subwords, and spell every text in phones"; then
 fi
 
 if stage 3 pretrain "train the speech model"; then
-  run "pretrain/seed$seed" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$data/train" --dev "$data/dev" \
+  run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$data/train" --dev "$data/dev" \
     --units "$units" --out "$pretrained" "${steps[@]}"
 fi
 

@@ -264,6 +264,18 @@ def test_a_comment_or_the_number_of_jobs_changes_nothing(clone: Path) -> None:
     assert again.stdout.count("up to date") == 4, again.stdout
 
 
+def test_the_name_of_a_config_does_not_count(clone: Path) -> None:
+    run(clone, "--stop_stage", "3")
+    (recipe_of(clone) / "conf" / "other").mkdir()
+    shutil.copy(
+        recipe_of(clone) / "conf" / "asr" / "pretrain.yaml",
+        recipe_of(clone) / "conf" / "other" / "pretrain.yaml",
+    )
+    assert (
+        run(clone, "--stage", "3", "--stop_stage", "3", "--system", "other").stdout.count("up to date") == 1
+    )
+
+
 def test_edited_config_redoes_decoding_and_nothing_else(clone: Path) -> None:
     run(clone, "--stop_stage", "6")
     (recipe_of(clone) / "conf" / "asr" / "decode.yaml").write_text("beam: 4\n")
@@ -410,7 +422,8 @@ def test_a_terminal_gets_the_bar_and_the_log_gets_lines(clone: Path) -> None:
 
 def test_processes_become_a_launcher(clone: Path) -> None:
     (recipe_of(clone) / "local" / "train.py").write_text(
-        "import os, sys\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], 'threads', os.environ['OMP_NUM_THREADS'])\n"
+        "import os, sys\nkeys = 'RANK', 'WORLD_SIZE', 'OMP_NUM_THREADS'\n"
+        "sys.stdout.write('rank {} of {} threads {}\\n'.format(*map(os.environ.get, keys)))\n"
     )
     done = run(clone, "--stop_stage", "3", "--procs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
