@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -138,6 +141,14 @@ def _start_worker(worker: int) -> None:
     # A signal to the whole process group is for the trainer, which saves and then ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(trainer: int) -> None:
+    """End this worker when the trainer has been killed: blocked on a full pipe that a sibling keeps open, it would never notice."""
+    while os.getppid() == trainer:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _as_it_is(waves: Any) -> Any:
