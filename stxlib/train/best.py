@@ -59,7 +59,7 @@ def remove_others(folder: Path, wanted: Sequence[Scored]) -> None:
 
 
 def average(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of the weights of several files, summed in float64; what is not floating point comes from the first.
+    """The mean of the weights of several files, summed in float64; whole numbers are the first's.
 
     Raises DataError when the files do not hold tensors of the same names and shapes.
     """
@@ -84,7 +84,7 @@ def average(paths: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def final_state(folder: Path, *, average_best: int, prefix: str = "") -> tuple[dict[str, Tensor], str]:
-    """The weights that a finished run hands on: the average of its `average_best` best, EMA weights where EMA is on.
+    """The weights that a finished run hands on: the average of its `average_best` best (moving averages each).
 
     prefix: keep the tensors under this prefix only, and cut it off (`network.` of an objective).
     Returns the state dict on the CPU, and a line that says what was averaged.

@@ -48,7 +48,8 @@ def load_tensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})["json"])
-            return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, metadata, path)  # noqa: SIM118
+            names = list(file.keys())
+            return Checkpoint({name: file.get_tensor(name) for name in names}, metadata, path)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise DataError(f"{path}: not a whole checkpoint: {error}; restore it or remove it") from error
 
@@ -56,7 +57,7 @@ def load_tensors(path: Path) -> Checkpoint:
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write the newest checkpoint; the one that was newest becomes the backup.
 
-    Killed at any point, at least one whole file is left: the old one is renamed only when the new one is on the disk.
+    Killed at any point, one whole file is left: the old one is renamed only when the new one is on the disk.
     """
     coming = folder / "checkpoint.coming.safetensors"
     save_tensors(coming, tensors, metadata)
@@ -86,7 +87,8 @@ def load_checkpoint(folder: Path, say: Callable[[str], None]) -> Checkpoint | No
         return checkpoint
     if present:
         raise DataError(
-            f"{folder}: no whole checkpoint: {'; '.join(damage)}; start afresh with resume false (trained weights are lost)"
+            f"{folder}: no whole checkpoint: {'; '.join(damage)}; "
+            "start afresh with resume false (what was learnt is lost)"
         )
     return None
 

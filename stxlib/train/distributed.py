@@ -31,7 +31,7 @@ class Distributed:
 
     @staticmethod
     def init(device: Literal["auto", "cpu", "cuda"] = "auto") -> Distributed:
-        """Read torchrun's environment and join the group: nccl on GPUs, gloo on CPUs. Without torchrun: one process.
+        """Join the group of torchrun's environment: nccl on GPUs, gloo on CPUs. Without torchrun: one process.
 
         Raises ConfigError when `cuda` is asked for and absent, or a machine has fewer GPUs than processes.
         """
@@ -103,7 +103,7 @@ class Distributed:
 
 
 def gradients_kept_local(model: nn.Module, local: bool) -> AbstractContextManager[None]:
-    """For all micro-batches of a step but the last: DDP adds up gradients without talking to the other ranks."""
+    """For all micro-batches of a step but the last: DDP adds up gradients and sends nothing."""
     if local and isinstance(model, DistributedDataParallel):
         return model.no_sync()  # type: ignore[no-any-return]
     return nullcontext()

@@ -14,8 +14,8 @@ from stxlib.train.optimizer import trainable
 class Ema:
     """average <- average + (1 - decay_n) (weights - average) after each update n of the weights.
 
-    decay_n = min(decay, (1 + n) / (10 + n)) for n = 1, 2, ...: a young average forgets its random start quickly.
-    Frozen parameters and buffers are not averaged. decay 0 turns it off: `applied` then shows the weights themselves.
+    decay_n = min(decay, (1 + n) / (10 + n)) for n = 1, 2, ...: a young average soon forgets its random start.
+    Frozen parameters and buffers are not averaged. decay 0: off, `applied` then shows the weights themselves.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:

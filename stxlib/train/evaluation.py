@@ -61,14 +61,14 @@ def evaluate(
 ) -> Evaluation | None:
     """Run the objective in eval mode over the development set. The caller puts it back into train mode.
 
-    Returns None on all ranks when any of them was asked to terminate: the evaluation is repeated after resuming.
-    Every rank has to call it; there is no communication until the end, so ranks may have different numbers of batches.
+    Returns None on all ranks when any was asked to terminate: the evaluation is repeated after resuming.
+    Every rank has to call it; there is no communication until the end, so their numbers of batches may differ.
     """
     objective.eval()
     totals = Totals(distributed.device)
     images: dict[str, Tensor] = {}
     texts: dict[str, str] = {}
-    # no_grad and not inference_mode: a module that caches (positions, masks) would keep tensors unfit for training.
+    # Not inference_mode: a module that caches (positions, masks) would keep tensors that training cannot use.
     with torch.no_grad():
         for index, batch in enumerate(dev.iterate(distributed.rank, distributed.world_size)):
             if termination.requested:

@@ -1,4 +1,4 @@
-"""A step whose loss or gradient is not a number: which utterances, and the batch kept for whoever looks into it."""
+"""A step whose loss or gradient is not a number: which utterances, and the batch kept to look into."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def keep_bad_step(
 ) -> str:
     """Write the offending micro-batches of this rank and return a sentence that names all ranks' utterances.
 
-    A micro-batch offends when its loss is not finite; when all losses are finite and only the gradient is not, every
-    one is under suspicion. Files: `bad_batch_step<N>.shard<S>.safetensors` (tensors) and `.json` (utterances, values).
-    Every rank has to call it.
+    A micro-batch offends when its loss is not finite; when all losses are finite and only the gradient is not,
+    every one is under suspicion. Files: `bad_batch_step<N>.shard<S>.safetensors` (tensors) and `.json`
+    (utterances, values). Every rank has to call it.
     """
     losses = [float(part.metrics["loss"].sum) for part in parts]
     offending = [part for part, loss in zip(parts, losses, strict=True) if not math.isfinite(loss)]
@@ -47,7 +47,8 @@ def keep_bad_step(
     utts = [utt for rank_names in names for utt in rank_names]
     what = "loss" if any(everyone) else "gradient"
     shown = ", ".join(utts[:20]) + (f" and {len(utts) - 20} more" if len(utts) > 20 else "")
-    return f"the {what} of step {step} is not finite; utterances: {shown}; kept in {folder}/bad_batch_step{step}.*"
+    kept = f"{folder}/bad_batch_step{step}.*"
+    return f"the {what} of step {step} is not finite; utterances: {shown}; kept in {kept}"
 
 
 def _write(stem: Path, step: int, part: MicroBatch, grad_norm: float) -> None:

@@ -1,7 +1,7 @@
 """Starting from a saved network: which tensors are taken over, which are missing, which parts are frozen.
 
-Patterns are shell globs over dotted names, as in Python's `fnmatch`: `*` stands for anything, dots included, `?` for
-one character, `[0-3]` for one of several. `backbone` alone matches only a tensor of just this name: write `backbone.*`.
+Patterns are shell globs over dotted names, as in Python's `fnmatch`: `*` stands for anything, dots included,
+`?` for one character, `[0-3]` for one of several. They match whole names: not `backbone`, but `backbone.*`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def initialize(
     loaded = [name for name in own if name in wanted]
     if not loaded:
         raise ConfigError(
-            f"init: {source}: no tensor fits this network ({_some(sorted(wanted)) or 'nothing left by the patterns'}; "
+            f"init: {source}: no tensor fits this network ({_some(sorted(wanted)) or 'the patterns left none'}; "
             f"the network has {_some(list(own))}); check --init, include, exclude and rename"
         )
     if wrong := [name for name in loaded if own[name].shape != wanted[name].shape]:
@@ -136,7 +136,10 @@ def initialize(
 
 
 def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Stop training the parameters whose names match; returns their names. Raises ConfigError when a pattern is idle."""
+    """Stop training the parameters whose names match; returns their names.
+
+    Raises ConfigError when a pattern matches nothing.
+    """
     names = [name for name, _ in module.named_parameters()]
     chosen = {name for pattern in patterns for name in _names_under(pattern, names, "freeze")}
     for name, parameter in module.named_parameters():
@@ -146,7 +149,7 @@ def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 def set_train_mode(module: nn.Module) -> None:
-    """Train mode, but a module all of whose parameters are frozen stays in eval mode: no dropout, fixed statistics."""
+    """Train mode, but a module all of whose parameters are frozen stays in eval mode: it has no dropout."""
     module.train()
     for part in module.modules():
         parameters = list(part.parameters())

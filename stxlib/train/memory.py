@@ -23,8 +23,9 @@ def out_of_memory_explained(batch: Any, where: str) -> Iterator[None]:
         if torch.cuda.is_available():
             total = f" of {torch.cuda.get_device_properties(0).total_memory / 2**30:.1f} GiB"
         raise ConfigError(
-            f"{where}: out of memory{total} with {len(batch.utts)} utterances, {batch.num_seconds:.1f} s of audio "
-            f"({utts}); lower the seconds of a batch, or raise trainer.accumulation (same update, smaller parts)"
+            f"{where}: out of memory{total} with {len(batch.utts)} utterances, "
+            f"{batch.num_seconds:.1f} s of audio ({utts}); lower the seconds of a batch, "
+            "or raise trainer.accumulation (same update, smaller parts)"
         ) from error
 
 

@@ -25,7 +25,7 @@ def first_lines(
     distributed: Distributed,
     facts: Sequence[str],
 ) -> list[str]:
-    """Command, commit, devices, where each setting came from, parameters by part, then the facts of the caller."""
+    """Command, commit, devices, origin of each setting, parameters by part, then the facts of the caller."""
     return [
         f"command: {shlex.join(sys.orig_argv)}",
         f"code: stxlib {stxlib.__version__}, commit {git_commit()}",
@@ -37,7 +37,7 @@ def first_lines(
 
 
 def git_commit() -> str:
-    """Short hash of the clone that stxlib is imported from, with `+changes` if it differs; `unknown` outside git."""
+    """Short hash of the clone that stxlib is imported from; `+changes` if it differs, `unknown` outside git."""
     folder = Path(__file__).parent
 
     def git(*words: str) -> str:

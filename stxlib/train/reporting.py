@@ -25,8 +25,8 @@ def report_steps(
 ) -> None:
     """Report the steps since the last report, and start the next window of `speed`.
 
-    Curves: `train/<figure>`, `lr`, `grad_norm`, `audio_seconds_per_second`, `waiting_for_data` (share of the time),
-    `gpu_memory_gib`. Every rank has to call it.
+    Curves: `train/<figure>`, `lr`, `grad_norm`, `audio_seconds_per_second`, `waiting_for_data` (share of the
+    time), `gpu_memory_gib`. Every rank has to call it.
     """
     values = {key: ratio.value for key, ratio in metrics.items()}
     audio_seconds: float = sum(distributed.gather(speed.audio_seconds))
@@ -46,7 +46,7 @@ def report_steps(
 def report_evaluation(
     run_dir: RunDir, at: str, evaluation: Evaluation, progress: Progress, seconds: float
 ) -> None:
-    """Report an evaluation that `progress` knows already. Curves: `dev/<figure>`; pictures and texts as they come."""
+    """Report an evaluation that `progress` knows already. Curves: `dev/<figure>`."""
     values = evaluation.values
     first = progress.best[0]
     place = (

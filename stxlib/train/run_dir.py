@@ -1,4 +1,4 @@
-"""The folder of a run: its config, its log, its TensorBoard curves, and the line or bar that a person watches."""
+"""The folder of a run: its config, its log, its TensorBoard curves, and what a person watches."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RunDir:
                 shutil.rmtree(self.path / name, ignore_errors=True)
 
     def log(self, message: str) -> None:
-        """Lines for a person: to the screen, above the bar if there is one, and with the time to `train.log`."""
+        """Lines for a person: to the screen (above the bar), and with the time to `train.log`."""
         if not self.is_main:
             return
         if self._bar is None:

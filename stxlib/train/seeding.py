@@ -19,7 +19,7 @@ def seed_torch(seed: int, step: int, shard: int) -> None:
     It does not depend on the rank that holds the shard: 4 micro-batches and 2 ranks of 2 draw the same.
     """
     number = seed_of(seed, step, shard)
-    # Not torch.manual_seed: as long as CUDA and XPU are not in use, it queues the call with its stack, each time.
+    # Not torch.manual_seed: while CUDA and XPU are not in use, it queues each call with its stack.
     torch.default_generator.manual_seed(number)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed(number)

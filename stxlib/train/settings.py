@@ -9,8 +9,8 @@ from stxlib.errors import ConfigError
 
 Setting = bool | int | float | str | None | list[bool | int | float | str | None]
 
-# Keys that may change in the middle of a run: they say what is written, kept or reported, or how the same batch is
-# split, and change no update of the weights.
+# Keys that may change in the middle of a run: they say what is written, kept or reported, or how the same batch
+# is split, and change no update of the weights.
 HARMLESS = (
     "*trainer.accumulation",
     "*trainer.average_best",
@@ -31,7 +31,7 @@ MAY_GROW = ("*trainer.max_steps",)
 def changed(
     saved: Mapping[str, Setting], now: Mapping[str, Setting], harmless: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Lines `key: old -> new` of settings that differ: those that forbid going on, and those that do not matter.
+    """Lines `key: old -> new` of settings that differ: those that forbid going on, and harmless ones.
 
     harmless: patterns (`*` stands for anything) of more keys that may change.
     """

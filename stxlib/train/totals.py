@@ -20,7 +20,7 @@ def detached(metrics: Mapping[str, Ratio]) -> dict[str, Ratio]:
 
 
 def as_vector(metrics: Mapping[str, Ratio], device: torch.device) -> Tensor:
-    """(2 * number of ratios,) float64 on the device: sum, count, sum, count ... without waiting for the device."""
+    """(2 * number of ratios,) float64 on the device: sum, count, sum, count ...; waits for nothing."""
     numbers = [number for ratio in metrics.values() for number in (ratio.sum, ratio.count)]
     tensors = [x.detach() for x in numbers if isinstance(x, Tensor)]
     if len(tensors) == len(numbers) and len({(x.dtype, x.device) for x in tensors}) == 1:

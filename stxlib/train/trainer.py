@@ -84,7 +84,7 @@ class TrainerConfig:
     resume: bool = True
     "go on from the folder's checkpoint if it has one; false: start afresh, checkpoints there are removed"
     find_unused: bool = False
-    "with several processes: look for parameters without a gradient each step (slower), where an objective has them"
+    "with several processes: look for parameters without a gradient at each step (slower), if there are any"
     detect_anomaly: bool = False
     "let autograd name the operation that made a nan (several times slower)"
 
@@ -101,7 +101,7 @@ class TrainerConfig:
 
 
 class Batches(Protocol):
-    """Training data. The batch at a step is a function of the step; it is split into shards, one per micro-batch.
+    """Training data. The batch at a step is a function of the step, and split into a shard per micro-batch.
 
     A batch of a shard has `.utts`, `.num_seconds` and `.to(device)`.
     """
@@ -152,15 +152,15 @@ def fit(
     """Minimize `objective(batch)["loss"]`; the network to keep is then `best.final_state(run_dir.path, ...)`.
 
     objective: batch -> figures, among them `loss`: a sum with its graph, and a count. Freezing is done already.
-        Its randomness may come from torch's generators, which are seeded by (seed, step, shard), and from nowhere else.
+        Its randomness may come from torch's generators only, which are seeded by (seed, step, shard).
     inspect: makes pictures and texts of the first batch of the development set at each evaluation.
     facts: lines about the data for the head of the log.
 
-    The update of a step is the gradient of (sum of losses) / (sum of counts) over all micro-batches and ranks, so any
-    split of a batch gives the same update. Killed at any point, the same call goes on at the exact step, and on a CPU
-    ends with bit-equal weights.
-    Raises ConfigError for settings that changed since the checkpoint or memory that does not suffice, StxError when
-    the loss diverges, Terminated (exit status 143) after SIGTERM, when the checkpoint is written.
+    The update of a step is the gradient of (sum of losses) / (sum of counts) over all micro-batches and ranks, so
+    any split of a batch gives the same update. Killed at any point, the same call goes on at the exact step, and
+    on a CPU ends with bit-equal weights.
+    Raises ConfigError for settings that changed since the checkpoint or memory that does not suffice, StxError
+    when the loss diverges, Terminated (exit status 143) after SIGTERM, when the checkpoint is written.
     """
     device, say = distributed.device, run_dir.log
     objective.to(device)
@@ -224,7 +224,7 @@ def fit(
             step = progress.step
             at = f"{run_dir.name} step {step}/{config.max_steps}"
 
-            # Once in a while, and at the end: evaluate the averaged weights; keep them if they are among the best.
+            # Once in a while, and at the end: evaluate the averaged weights; keep them if among the best.
             is_due = step >= config.max_steps or (step > 0 and step % config.eval_every == 0)
             has_evaluated = False
             if is_due and progress.evaluated_at != step and not terminating:
@@ -272,7 +272,7 @@ def fit(
                 try:
                     batch = next(stream)
                 except RuntimeError:
-                    # A signal to the whole process group ends the loader's processes, too, which torch reports so.
+                    # A signal to the whole process group ends the loader's processes, too; torch reports it so.
                     if not termination.requested:
                         raise
                     break

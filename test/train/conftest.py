@@ -24,12 +24,12 @@ Run = Callable[..., tuple[list[int], str]]
 def run_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """`run(target, *arguments, ranks=1)` -> exit codes by rank (negative: the signal), and what they printed.
 
-    The processes are forked from a server that has imported torch once: a fresh interpreter each would take seconds.
+    The processes are forked from a server that has imported torch once: fresh interpreters would take seconds.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["toy_training", "torch.utils.tensorboard", "torch._dynamo"])
     with pytest.MonkeyPatch.context() as patch:
-        # Python before 3.11.9 and 3.12.3 does not hand sys.path to the server, and ignores what it cannot import.
+        # Python before 3.11.9 and 3.12.3 does not hand sys.path on; what the server cannot import it skips.
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
         forkserver.ensure_running()
 

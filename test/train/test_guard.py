@@ -69,7 +69,7 @@ def test_the_number_of_bad_steps_is_remembered_by_the_checkpoint(tmp_path: Path)
 
 
 def test_all_ranks_skip_alike(tmp_path: Path, run_processes: Any) -> None:
-    """The bad utterance is on rank 1 alone; both skip, and go on with equal weights; one process does the same."""
+    """The bad utterance is on rank 1 alone; both skip and go on with equal weights, as one process does."""
     changes: dict[str, Any] = {"bad": {3: 1}, "max_bad_steps": 1, "dropout": 0.0}
     codes, printed = run_processes(process, tmp_path / "two", tmp_path / "w", changes, ranks=2)
     assert codes == [0, 0], printed
