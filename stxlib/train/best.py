@@ -83,21 +83,30 @@ def average(paths: Sequence[Path]) -> dict[str, Tensor]:
     }
 
 
-def final_state(folder: Path, *, average_best: int, prefix: str = "") -> tuple[dict[str, Tensor], str]:
+def final_state(
+    folder: Path, *, average_best: int, prefix: str = "", steps: Sequence[int] = ()
+) -> tuple[dict[str, Tensor], str]:
     """The weights that a finished run hands on: the average of its `average_best` best (moving averages each).
 
+    steps: average the weights after these steps instead, which have to be among those kept.
     prefix: keep the tensors under this prefix only, and cut it off (`network.` of an objective).
     Returns the state dict on the CPU, and a line that says what was averaged.
-    Raises DataError when the run has not evaluated yet.
+    Raises DataError when the run has not evaluated yet, or has not kept a step.
     """
     checkpoint = load_checkpoint(folder, say=lambda message: None)
     entries = [Scored(**entry) for entry in checkpoint.metadata["progress"]["best"]] if checkpoint else []
     if not entries:
         raise DataError(f"{folder}: nothing was evaluated yet; train first")
-    used = entries[:average_best]
+    kept_steps = {entry.step: entry for entry in entries}
+    if missing := [step for step in steps if step not in kept_steps]:
+        kept = ", ".join(map(str, sorted(kept_steps)))
+        raise DataError(
+            f"{folder}: weights after step {missing[0]} were not kept; there are those after {kept}"
+        )
+    used = [kept_steps[step] for step in steps] or entries[:average_best]
     with torch.no_grad():
         tensors = average([folder / FOLDER / entry.file_name for entry in used])
     told = ", ".join(f"step {entry.step} ({entry.value:.5g})" for entry in used)
-    kept = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    assert kept, f"no tensor under {prefix}"
-    return kept, f"average of {len(used)}: {told}" if len(used) > 1 else told
+    state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    assert state, f"no tensor under {prefix}"
+    return state, f"average of {len(used)}: {told}" if len(used) > 1 else told
