@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from stxlib.errors import DataError
+from stxlib.errors import ConfigError, DataError
 from stxlib.nn.conformer import Conformer, ConformerConfig
 from stxlib.nn.spec_augment import SpecAugmentConfig, spec_augment
 from stxlib.nn.subsampling import Subsampling
@@ -28,6 +28,14 @@ class SpeechEncoderConfig:
     """the blocks under the latents"""
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
     """what is hidden from the network in training"""
+
+    def __post_init__(self) -> None:
+        if self.sample_rate < 1000:
+            raise ConfigError(f"encoder.sample_rate: {self.sample_rate}; use 1000 or more (16000 is usual)")
+        if self.num_mels < 4:
+            raise ConfigError(f"encoder.num_mels: {self.num_mels}; use 4 or more (80 is usual)")
+        if self.conv_channels < 1:
+            raise ConfigError(f"encoder.conv_channels: {self.conv_channels}; use 1 or more")
 
 
 class SpeechEncoder(nn.Module):

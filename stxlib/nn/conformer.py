@@ -33,15 +33,28 @@ class ConformerConfig:
     kernel_size: int = 15
     """frames that the convolution sees; odd"""
     dropout: float = 0.1
-    """dropout of what each module adds (0 to 1)"""
+    """dropout of what each module adds (0 or more, below 1)"""
 
     def __post_init__(self) -> None:
+        check_sizes("conformer", self.num_layers, self.dim, self.num_heads, self.ff_dim, self.dropout)
         if self.dim % (2 * self.num_heads):
             raise ConfigError(
                 f"conformer.dim: {self.dim} is not a multiple of 2 * num_heads = {2 * self.num_heads}; change one"
             )
-        if self.kernel_size % 2 == 0:
-            raise ConfigError(f"conformer.kernel_size: {self.kernel_size} is even; use an odd number")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ConfigError(
+                f"conformer.kernel_size: {self.kernel_size} is not odd; use an odd number above 0"
+            )
+
+
+def check_sizes(name: str, num_layers: int, dim: int, num_heads: int, ff_dim: int, dropout: float) -> None:
+    """Raise ConfigError for sizes of which no stack of blocks can be made; `name` is that of the config."""
+    sizes = {"num_layers": num_layers, "dim": dim, "num_heads": num_heads, "ff_dim": ff_dim}
+    for key, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"{name}.{key}: {size}; use 1 or more")
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"{name}.dropout: {dropout}; use 0 or more, and less than 1")
 
 
 class FeedForward(nn.Module):

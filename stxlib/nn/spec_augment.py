@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stxlib.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecAugmentConfig:
@@ -20,6 +22,13 @@ class SpecAugmentConfig:
     """longest mask over time, in 10 ms frames; its length is drawn from 0 to this"""
     max_time_part: float = 0.2
     """longest mask over time as a part of the utterance (0 to 1)"""
+
+    def __post_init__(self) -> None:
+        for name in ("num_freq_masks", "max_freq_bins", "num_time_masks", "max_time_frames"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"spec_augment.{name}: {getattr(self, name)}; use 0 or more")
+        if not 0 <= self.max_time_part <= 1:
+            raise ConfigError(f"spec_augment.max_time_part: {self.max_time_part} is not between 0 and 1")
 
 
 def spec_augment(features: Tensor, feature_lens: Tensor, seeds: Tensor, config: SpecAugmentConfig) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stxlib.errors import ConfigError
 from stxlib.nn.attention import CausalAttention, CrossAttention, KeyValue, attention_mask
-from stxlib.nn.conformer import FeedForward
+from stxlib.nn.conformer import FeedForward, check_sizes
 from stxlib.nn.dropout import Residual
 
 
@@ -26,9 +26,10 @@ class DecoderConfig:
     ff_dim: int = 432
     """width inside the feed-forward modules"""
     dropout: float = 0.1
-    """dropout of what each module adds (0 to 1)"""
+    """dropout of what each module adds (0 or more, below 1)"""
 
     def __post_init__(self) -> None:
+        check_sizes("decoder", self.num_layers, self.dim, self.num_heads, self.ff_dim, self.dropout)
         if self.dim % self.num_heads or self.dim % 2:
             raise ConfigError(
                 f"decoder.dim: {self.dim} is not an even multiple of num_heads = {self.num_heads}; change one"

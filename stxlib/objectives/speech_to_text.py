@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,11 +29,15 @@ class SpeechToTextLossConfig:
     unit_ctc_weight: float = 0.3
     """weight of the CTC on units at the latents (0 or more)"""
     label_smoothing: float = 0.1
-    """part of the decoder's target that is spread evenly over the vocabulary (0 to 1)"""
+    """part of the decoder's target that is spread evenly over the vocabulary (0 or more, below 1)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ctc_weight <= 1:
             raise ConfigError(f"ctc_weight: {self.ctc_weight} is not between 0 and 1")
+        if not 0 <= self.unit_ctc_weight < math.inf:
+            raise ConfigError(f"unit_ctc_weight: {self.unit_ctc_weight}; use 0 or more")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label_smoothing: {self.label_smoothing}; use 0 or more, and less than 1")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stxlib.errors import DataError
+from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from stxlib.nn.conformer import ConformerConfig
 
@@ -63,3 +63,9 @@ def test_a_second_has_about_25_latents() -> None:
             <= int(lens)
             <= samples / 16000 * encoder.latents_per_second
         )
+
+
+@pytest.mark.parametrize(("key", "value"), [("sample_rate", 100), ("num_mels", 0), ("conv_channels", 0)])
+def test_sizes_of_which_nothing_can_be_made_are_named(key: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=f"encoder.{key}: {value}; use"):
+        SpeechEncoderConfig(**{key: value})  # type: ignore[arg-type]

@@ -101,7 +101,18 @@ def test_subsampling_sees_valid_frames_only(num_frames: int) -> None:
 def test_impossible_sizes_are_errors() -> None:
     with pytest.raises(ConfigError, match=r"conformer.dim: 30 is not a multiple of 2 \* num_heads = 8"):
         ConformerConfig(dim=30)
-    with pytest.raises(ConfigError, match="kernel_size: 14 is even"):
-        ConformerConfig(kernel_size=14)
+    for kernel_size in (14, -1):
+        with pytest.raises(ConfigError, match=f"kernel_size: {kernel_size} is not odd"):
+            ConformerConfig(kernel_size=kernel_size)
     with pytest.raises(ConfigError, match="decoder.dim: 30 is not an even multiple of num_heads = 4"):
         DecoderConfig(dim=30)
+
+
+@pytest.mark.parametrize("config", [ConformerConfig, DecoderConfig])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_layers", 0), ("dim", 0), ("num_heads", 0), ("ff_dim", -1), ("dropout", 1.0), ("dropout", -0.1)],
+)
+def test_sizes_of_which_nothing_can_be_made_are_named(config: type, key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"(conformer|decoder)\.{key}: {value}"):
+        config(**{key: value})

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
+from stxlib.errors import ConfigError
 from stxlib.nn.spec_augment import SpecAugmentConfig, spec_augment
 
 CONFIG = SpecAugmentConfig(
@@ -45,3 +47,12 @@ def test_no_masks_change_nothing() -> None:
     features = torch.rand(2, 20, 8)
     config = SpecAugmentConfig(num_freq_masks=0, num_time_masks=0)
     assert torch.equal(spec_augment(features, torch.tensor([20, 9]), torch.tensor([1, 2]), config), features)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_freq_masks", -1), ("max_freq_bins", -1), ("max_time_frames", -2), ("max_time_part", 1.5)],
+)
+def test_masks_that_cannot_be_are_errors(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"spec_augment.{key}: {value}"):
+        SpecAugmentConfig(**{key: value})  # type: ignore[arg-type]

@@ -183,3 +183,7 @@ def test_best_path() -> None:
 def test_weights_out_of_range_are_errors() -> None:
     with pytest.raises(ConfigError, match="ctc_weight: 1.5 is not between 0 and 1"):
         SpeechToTextLossConfig(ctc_weight=1.5)
+    with pytest.raises(ConfigError, match="unit_ctc_weight: -1"):
+        SpeechToTextLossConfig(unit_ctc_weight=-1.0)
+    with pytest.raises(ConfigError, match="label_smoothing: 1.0"):
+        SpeechToTextLossConfig(label_smoothing=1.0)
