@@ -157,7 +157,10 @@ def convert(text: str, hint: Any) -> Any:
             return text.lower() == "true"
         raise ValueError(f"expected true or false, not '{text}'")
     try:
-        return kind(text)
+        value = kind(text)
+        if value != value:  # "nan": no option means anything by it, and no comparison would stop it
+            raise ValueError(text)
+        return value
     except ValueError:
         names = {int: "a whole number", float: "a number"}
         raise ValueError(f"expected {names.get(kind, kind.__name__)}, not '{text}'") from None

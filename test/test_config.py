@@ -99,6 +99,12 @@ def test_all_errors_of_a_file_are_told_at_once_with_line_and_nearest_name(tmp_pa
     assert "key 'seed' stands twice" in message
 
 
+@pytest.mark.parametrize("text", ["nan", "NaN", "-nan"])
+def test_nan_is_no_number(text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"inner.lr.*expected a number, not '{text}'"):
+        parse("--model", "m", f"--inner.lr={text}")
+
+
 def test_yaml_cannot_execute(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "model: !!python/object/apply:os.system ['true']\n")
     with pytest.raises(ConfigError, match="not allowed"):
