@@ -49,8 +49,8 @@ from stxlib.decode.recognizer import (
     keep_decoder,
 )
 from stxlib.errors import ConfigError, DataError, run
+from stxlib.revision import git_commit
 from stxlib.train.atomic import written_whole
-from stxlib.train.provenance import git_commit
 
 _SECONDS_BETWEEN_LINES = 15
 

@@ -12,7 +12,6 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from stxlib.config import parse_config
 from stxlib.errors import ConfigError, run
+from stxlib.revision import git_commit
 
 ROOT = Path(__file__).resolve().parents[2]
 # Package to install: module to import.
@@ -70,7 +70,7 @@ class DoctorConfig:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the findings. Raises ConfigError where a core package is missing or does not work."""
     parse_config(DoctorConfig, argv, prog="stxlib.bin.doctor", description="Say what this installation has.")
-    print(f"stxlib      {ROOT} (commit {commit()})")
+    print(f"stxlib      {ROOT} (commit {git_commit()})")
     print(
         f"python      {platform.python_version()} in {sys.prefix}, {platform.system()} {platform.machine()}"
     )
@@ -153,15 +153,6 @@ def devices() -> list[str]:
             f"GPU         none{f' that torch can use (it is built for CUDA {built}; see nvidia-smi)' if built else ''}; training runs on the CPU"
         )
     return lines
-
-
-def commit() -> str:
-    """The git commit of the code, `+` for changes since."""
-    try:
-        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import platform
 import shlex
-import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 
 import stxlib
+from stxlib.revision import git_commit
 from stxlib.train.distributed import Distributed
 from stxlib.train.settings import Setting
 
@@ -34,21 +33,6 @@ def first_lines(
         *describe_parameters(objective),
         *facts,
     ]
-
-
-def git_commit() -> str:
-    """Short hash of the clone that stxlib is imported from; `+changes` if it differs, `unknown` outside git."""
-    folder = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(folder), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-    try:
-        changes = git("status", "--porcelain", "--untracked-files=no", "--", str(folder.parent))
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def machine(distributed: Distributed) -> str:

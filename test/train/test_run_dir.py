@@ -16,7 +16,7 @@ from toy_training import ToyBatch, ToyBatches, ToyConfig, ToyDev, ToyObjective, 
 from stxlib.config import load_config
 from stxlib.train.distributed import Distributed
 from stxlib.train.init import freeze
-from stxlib.train.provenance import as_count, describe_parameters, describe_settings, first_lines, git_commit
+from stxlib.train.provenance import as_count, describe_parameters, describe_settings, first_lines
 from stxlib.train.run_dir import RunDir
 from stxlib.train.settings import check_unchanged
 from stxlib.train.trainer import fit
@@ -117,13 +117,6 @@ def test_parameters_of_a_module_with_weights_of_its_own() -> None:
 
 def test_counts() -> None:
     assert [as_count(n) for n in (7, 38_200, 4_031_000, 7_250_000_000)] == ["7", "38.2 k", "4.03 M", "7.25 G"]
-
-
-def test_the_commit_is_that_of_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert re.fullmatch(r"[0-9a-f]{12}(\+changes)?|unknown", git_commit())
-    monkeypatch.setenv("PATH", "")
-    assert git_commit() == "unknown"
 
 
 def test_a_pipe_gets_plain_lines_and_a_terminal_a_bar(
