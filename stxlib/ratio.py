@@ -26,12 +26,17 @@ class Ratio:
     @property
     def value(self) -> float:
         """sum / count as a float; nan when nothing was counted."""
-        count = float(self.count)
-        return float(self.sum) / count if count else float("nan")
+        plain = self.detach()
+        return float(plain.sum) / float(plain.count) if plain.count else float("nan")
 
     def detach(self) -> Ratio:
         """The same ratio as two floats, without a graph."""
-        return Ratio(float(self.sum), float(self.count))
+        return Ratio(_number(self.sum), _number(self.count))
+
+
+def _number(value: Tensor | float) -> float:
+    # float() of a tensor with a graph warns.
+    return value if isinstance(value, (int, float)) else float(value.detach())
 
 
 def add_ratios(total: dict[str, Ratio], more: dict[str, Ratio]) -> dict[str, Ratio]:
