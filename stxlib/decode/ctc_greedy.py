@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stxlib.decode.hypothesis import Hypothesis
 from stxlib.models.backbone import Backbone
-from stxlib.ops.ctc_prefix import BLANK
+from stxlib.ops.ctc_path import best_paths
 from stxlib.text.tokenizer import EOS, SOS
 
 
@@ -42,20 +42,5 @@ class CtcGreedy:
         log_probs = self.backbone.ctc_logits(encoded).float().log_softmax(-1)
         return [
             [Hypothesis(tokens, score, {"ctc": score})]
-            for tokens, score in best_paths(log_probs, encoded_lens)
+            for tokens, score in best_paths(log_probs, encoded_lens, (SOS, EOS))
         ]
-
-
-def best_paths(log_probs: Tensor, lens: Tensor) -> list[tuple[tuple[int, ...], float]]:
-    """Tokens and log probability of the best alignment of each utterance. log_probs: (B, T, V); lens: (B,)."""
-    allowed = log_probs.clone()
-    allowed[:, :, [SOS, EOS]] = float("-inf")
-    scores, labels = allowed.max(-1)  # (B, T)
-    valid = torch.arange(labels.shape[1], device=labels.device) < lens.to(labels.device)[:, None]
-    is_token = valid & (labels != BLANK)
-    is_token[:, 1:] &= labels[:, 1:] != labels[:, :-1]
-    totals = scores.masked_fill(~valid, 0.0).sum(1).tolist()
-    return [
-        (tuple(row[kept].tolist()), total)
-        for row, kept, total in zip(labels.cpu(), is_token.cpu(), totals, strict=True)
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,8 +39,10 @@ class JointBeamConfig:
             raise ConfigError(
                 f"ctc_weight: {self.ctc_weight}; expected 0 <= w < 1 (for CTC alone choose kind ctc_greedy)"
             )
-        if self.max_token_ratio <= 0:
-            raise ConfigError(f"max_token_ratio: {self.max_token_ratio}; expected a number above 0")
+        if not 0 < self.max_token_ratio < math.inf:
+            raise ConfigError(f"max_token_ratio: {self.max_token_ratio}; expected a finite number above 0")
+        if not math.isfinite(self.length_bonus):
+            raise ConfigError(f"length_bonus: {self.length_bonus}; expected a finite number")
         for name in ("beam_size", "pre_beam_size", "num_best"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 1 or more")

@@ -14,10 +14,10 @@ from stxlib.data.batch import SpeechBatch
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.ops.align import min_ctc_frames
+from stxlib.ops.ctc_path import best_paths
 from stxlib.ops.masks import length_mask
 from stxlib.ratio import Ratio
-
-BLANK, SOS, EOS = 0, 2, 3  # of every tokenizer
+from stxlib.text.tokenizer import BLANK, EOS, SOS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,9 @@ class SpeechToTextObjective(nn.Module):
         encoded, encoded_lens = network.backbone.encode(latents, latent_lens)
         ctc = ctc_loss(network.backbone.ctc_logits(encoded), encoded_lens, batch.tokens, batch.token_lens)
         tokens_in, tokens_out, out_lens = shift_tokens(batch.tokens, batch.token_lens)
+        if self.training and config.token_dropout > 0:
+            dropped = torch.rand(tokens_in.shape, device=tokens_in.device) < config.token_dropout
+            tokens_in = tokens_in.masked_fill(dropped & (tokens_in != SOS), UNK)
         logits = network.backbone.decoder_logits(encoded, encoded_lens, tokens_in, out_lens)
         valid = length_mask(out_lens, tokens_out.shape[1])
         logits, targets = logits[valid].float(), tokens_out[valid]
@@ -111,17 +114,17 @@ class SpeechToTextObjective(nn.Module):
         attention = network.backbone.decoder.attention_weights(
             encoded[:1, :num_frames], encoded_lens[:1], tokens_in[:1, : num_tokens + 1]
         )[0]
-        token_probs = network.backbone.ctc_logits(encoded).float().softmax(2)
+        token_log_probs = network.backbone.ctc_logits(encoded).float().log_softmax(2)
         unit_probs = network.unit_head(latents[:1]).float().softmax(2)
         images = {
             "attention": attention.float(),
-            "ctc": token_probs[0, :num_frames, tokens[0, :num_tokens]].t(),
+            "ctc": token_log_probs[0, :num_frames, tokens[0, :num_tokens]].exp().t(),
             "unit_ctc": unit_probs[0, :num_frames, batch.units[0, :num_units]].t(),
         }
         return Inspection(
             images={name: image.clamp(0, 1).cpu() for name, image in images.items()},
             references=[row[:n].tolist() for row, n in zip(tokens, token_lens.tolist(), strict=True)],
-            hypotheses=ctc_best_path(token_probs, encoded_lens),
+            hypotheses=[list(path) for path, _ in best_paths(token_log_probs, encoded_lens, (SOS, EOS))],
         )
 
     def _check_lengths(self, batch: SpeechBatch, latent_lens: Tensor) -> None:
@@ -154,10 +157,3 @@ def shift_tokens(tokens: Tensor, token_lens: Tensor) -> tuple[Tensor, Tensor, Te
     tokens_in = torch.cat([sos, tokens], dim=1)
     tokens_out = F.pad(tokens, (0, 1)).scatter(1, token_lens[:, None], EOS)
     return tokens_in, tokens_out, token_lens + 1
-
-
-def ctc_best_path(probs: Tensor, lens: Tensor) -> list[list[int]]:
-    """The best label of each frame, repeats merged, blanks left out: (B, T, V) -> B lists."""
-    best = probs.argmax(2)
-    paths = [torch.unique_consecutive(row[:n]).tolist() for row, n in zip(best, lens.tolist(), strict=True)]
-    return [[label for label in path if label != BLANK] for path in paths]

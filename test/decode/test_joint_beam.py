@@ -167,7 +167,7 @@ def test_random_settings_equal_the_scalar_search() -> None:
     def draw(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (), generator=generator))
 
-    for trial in range(12):
+    for seed in range(12):
         config = JointBeamConfig(
             beam_size=draw(1, 5),
             pre_beam_size=draw(1, 8),
@@ -175,8 +175,8 @@ def test_random_settings_equal_the_scalar_search() -> None:
             length_bonus=draw(-2, 4) / 4,
             num_best=draw(1, 5),
         )
-        backbone = make_backbone(draw(5, 9), seed=trial, end_bias=draw(-2, 3))
-        latents, latent_lens = make_latents([draw(1, 6), draw(1, 6)], seed=trial)
+        backbone = make_backbone(draw(5, 9), seed=seed, end_bias=draw(-2, 3))
+        latents, latent_lens = make_latents([draw(1, 6), draw(1, 6)], seed=seed)
         for b, hypotheses in enumerate(JointBeam(backbone, config)(latents, latent_lens)):
             assert_same(hypotheses, Reference(backbone, latents[b, : latent_lens[b]], config).beam())
 
@@ -280,7 +280,15 @@ def test_nothing_to_decode(lens: list[int]) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"ctc_weight": 1.0}, {"ctc_weight": -0.1}, {"beam_size": 0}, {"max_token_ratio": 0.0}, {"num_best": 0}],
+    [
+        {"ctc_weight": 1.0},
+        {"ctc_weight": -0.1},
+        {"beam_size": 0},
+        {"max_token_ratio": 0.0},
+        {"max_token_ratio": math.inf},
+        {"length_bonus": math.inf},
+        {"num_best": 0},
+    ],
 )
 def test_settings_that_make_no_sense_are_named(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):

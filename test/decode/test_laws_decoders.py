@@ -15,6 +15,7 @@ from stxlib.decode.recognizer import DecoderConfig
 from stxlib.models.backbone import Backbone, BackboneConfig
 from stxlib.nn.conformer import ConformerConfig
 from stxlib.nn.transformer_decoder import DecoderConfig as AttentionConfig
+from stxlib.text.tokenizer import BLANK, EOS, SOS
 
 CONFIGS: list[Any] = [config() for config in typing.get_args(DecoderConfig)]
 DECODERS = {"joint_beam": JointBeam, "ctc_greedy": CtcGreedy}
@@ -59,6 +60,16 @@ def test_padding_and_company_change_nothing(config: Any, backbone: Backbone) -> 
     for b, length in enumerate(LENS):
         latents[b, length:] = torch.nan
     assert_same(batch, decoder(torch.nn.functional.pad(latents, (0, 0, 0, 5), value=9.0), lens))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.kind)
+def test_blank_start_and_end_are_never_written(config: Any, backbone: Backbone) -> None:
+    with torch.no_grad():
+        backbone.ctc.bias[[SOS, EOS]] += 20.0
+        backbone.decoder.out.bias[[BLANK, SOS]] += 20.0
+    found = DECODERS[config.kind](backbone, config)(torch.randn(len(LENS), 12, 8), torch.tensor(LENS))
+    written = {token for hypotheses in found for hypothesis in hypotheses for token in hypothesis.tokens}
+    assert written and not written & {BLANK, SOS, EOS}
 
 
 @pytest.mark.requires_cuda

@@ -20,7 +20,6 @@ from stxlib.nn.transformer_decoder import DecoderConfig
 from stxlib.objectives.speech_to_text import (
     SpeechToTextLossConfig,
     SpeechToTextObjective,
-    ctc_best_path,
     ctc_loss,
     shift_tokens,
 )
@@ -173,11 +172,6 @@ def test_inspection(objective: SpeechToTextObjective) -> None:
     torch.testing.assert_close(found.images["attention"].sum(1), torch.ones(4))
     assert found.references == [[4, 4, 5], [6]]
     assert len(found.hypotheses) == 2
-
-
-def test_best_path() -> None:
-    probs = torch.eye(4)[torch.tensor([[0, 1, 1, 0, 1, 2, 2], [3, 3, 0, 0, 1, 1, 1]])]
-    assert ctc_best_path(probs, torch.tensor([7, 4])) == [[1, 1, 2], [3]]
 
 
 def test_weights_out_of_range_are_errors() -> None:

@@ -1,4 +1,4 @@
-"""CTC greedy decoding: collapsing, scores, lengths."""
+"""The best CTC alignment: collapsing, scores, lengths."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from stxlib.decode.ctc_greedy import best_paths
-from stxlib.text.tokenizer import EOS, SOS
+from stxlib.ops.ctc_path import best_paths
 
 
 def frames(labels: list[int], vocab_size: int = 7) -> torch.Tensor:
@@ -38,10 +37,10 @@ def test_padding_is_not_looked_at() -> None:
     assert results[1][1] == pytest.approx(float(log_probs[1, 0, 4])) and results[2][1] == 0
 
 
-def test_start_and_end_are_no_labels() -> None:
-    log_probs = frames([SOS, EOS, 4])
+def test_labels_that_are_never_chosen() -> None:
+    log_probs = frames([2, 3, 4])
     log_probs[:2, 5] = log_probs[:2].max() - 1
-    ((tokens, _),) = best_paths(log_probs[None], torch.tensor([3]))
+    ((tokens, _),) = best_paths(log_probs[None], torch.tensor([3]), (2, 3))
     assert tokens == (5, 4)
 
 
