@@ -30,8 +30,13 @@ class SpeechToTextLossConfig:
     """weight of the CTC on units at the latents (0 or more)"""
     label_smoothing: float = 0.1
     """part of the decoder's target that is spread evenly over the vocabulary (0 or more, below 1)"""
+    token_dropout: float = 0.0
+    """share of the tokens that the decoder reads in training which are <unk> instead (0 or more, below 1): where sentences are few
+    it would learn them by heart, and not where to listen"""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.token_dropout < 1:
+            raise ConfigError(f"token_dropout: {self.token_dropout}; use 0 or more, and less than 1")
         if not 0 <= self.ctc_weight <= 1:
             raise ConfigError(f"ctc_weight: {self.ctc_weight} is not between 0 and 1")
         if not 0 <= self.unit_ctc_weight < math.inf:
