@@ -17,7 +17,7 @@ from stxlib.ops.align import min_ctc_frames
 from stxlib.ops.ctc_path import best_paths
 from stxlib.ops.masks import length_mask
 from stxlib.ratio import Ratio
-from stxlib.text.tokenizer import BLANK, EOS, SOS
+from stxlib.text.tokenizer import BLANK, EOS, SOS, UNK
 
 
 @dataclass(frozen=True, kw_only=True)

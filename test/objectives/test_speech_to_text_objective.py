@@ -160,6 +160,19 @@ def test_spec_augment_in_training_only(objective: SpeechToTextObjective) -> None
     assert loss(BATCH) != loss(other)
 
 
+def test_token_dropout_is_a_matter_of_training(objective: SpeechToTextObjective) -> None:
+    config = replace(objective.config, token_dropout=0.99)
+    blind = SpeechToTextObjective(objective.network, config)
+
+    def terms(objective: SpeechToTextObjective) -> dict[str, float]:
+        torch.manual_seed(0)
+        return {name: float(ratio.detach().sum) for name, ratio in objective(BATCH).items()}
+
+    assert terms(blind.eval()) == terms(objective.eval())
+    trained, dropped = terms(objective.train()), terms(blind.train())
+    assert dropped["attention"] != trained["attention"] and dropped["ctc"] == trained["ctc"]
+
+
 def test_inspection(objective: SpeechToTextObjective) -> None:
     found = objective.eval().inspect(BATCH, num_hypotheses=2)
     num_frames = (1 + (9000 - 400) // 160) // 4
@@ -179,5 +192,7 @@ def test_weights_out_of_range_are_errors() -> None:
         SpeechToTextLossConfig(ctc_weight=1.5)
     with pytest.raises(ConfigError, match="unit_ctc_weight: -1"):
         SpeechToTextLossConfig(unit_ctc_weight=-1.0)
+    with pytest.raises(ConfigError, match="token_dropout: 1.0"):
+        SpeechToTextLossConfig(token_dropout=1.0)
     with pytest.raises(ConfigError, match="label_smoothing: 1.0"):
         SpeechToTextLossConfig(label_smoothing=1.0)
