@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -95,11 +96,13 @@ def run_step(args: argparse.Namespace, log: IO[str]) -> int:
         file=log,
         flush=True,
     )
+    began = time.time_ns()
     status = spawn(args.command, log)
     if status == 0:
-        named = frozenset(word for value in options.values() for word in value.split())
+        named = frozenset(word for words in stamp.parse_words(args.command).values() for word in words)
         done = stamp.after_run(now, stamp.describe(args.command, now), named)
-        outputs = [str(path) for path in stamp.files_of(out)] if out else []
+        # Of a training the weights count: who deletes its checkpoints to save space does not want it again.
+        outputs = stamp.outputs_of(args.command, None if args.stage in KEPT_STAGES else began)
         write_stamp(stamp_path, {"state": "done", **done, "outputs": outputs})
     return status
 

@@ -271,7 +271,7 @@ require() {
 
 # run NAME COMMAND...: a step. Its log is $exp/NAME.log and its stamp $exp/NAME.stamp.json; a step whose stamp still fits its
 # command, config and inputs is not run again. `python` stands for the environment's interpreter, and `torchrun` for one that
-# starts as many processes as --gpus or --procs say.
+# starts as many processes as --gpus or --procs say (utils/launch.py, should they be several).
 run() {
   local name=$1 words status=0
   shift
@@ -279,6 +279,7 @@ run() {
   say "+${words//\\,/,}"
   if $dry_run; then return; fi
   stx_find_python
+  if [[ ${gpus-} == 0 ]]; then export CUDA_VISIBLE_DEVICES=; fi
   case $1 in
     python) shift && set -- "$stx_python" "$@" ;;
     torchrun) shift && stx_launcher && set -- "${stx_launch[@]}" "$@" ;;
@@ -320,12 +321,9 @@ stx_launcher() {
   if [[ -n $count ]] && ((count > present)); then
     stx_usage_error "--gpus $count, but this machine has $present; take --gpus $present or leave --gpus out"
   fi
-  if [[ $count == 0 ]]; then export CUDA_VISIBLE_DEVICES=; elif ((present > 0)); then processes=${count:-1}; fi
+  if [[ $count != 0 ]] && ((present > 0)); then processes=${count:-1}; fi
   stx_launch=("$stx_python")
-  if ((processes > 1)); then
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-    stx_launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")
-  fi
+  if ((processes > 1)); then stx_launch+=("$stx_root/utils/launch.py" "$processes"); fi
 }
 
 # The last lines of every run: what took how long, or what failed and how to go on.
@@ -344,6 +342,10 @@ stx_finish() {
   if [[ -n $stx_now ]]; then
     name=${stx_stages[stx_now]}
     printf -v again ' %q' --stage "$stx_now" ${stx_given[@]+"${stx_given[@]}"}
+    case $status in
+      130) stx_verb=interrupted stx_log= ;; # these two are no fault, and the step has said what it saved
+      143) stx_verb=terminated stx_log= ;;
+    esac
     if [[ -n $stx_log && -e $stx_log ]]; then
       say "---- last lines of $(absolute "$stx_log"):"
       tail -n 15 "$stx_log"

@@ -20,6 +20,7 @@ SPEED_OPTIONS = frozenset({"--jobs", "--num_jobs", "--device", "--num_workers"})
 UNSTAMPED = SPEED_OPTIONS | {"--config"}  # of a config the values count, not its name
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".ark"})
 SCRIPT_SUFFIXES = frozenset({".py", ".sh", ".yaml", ".json", ".txt"})
+LAUNCHER = "/utils/launch.py"  # of several processes; how many does not count
 
 
 def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -31,10 +32,10 @@ def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict
     config = options.get("--config")
     inputs: dict[str, Any] = {}
     known = (last or {}).get("inputs", {})
-    for name, value in options.items():
+    for name, words in parse_words(command).items():
         if name in ("--config", "--out"):
             continue
-        for word in value.split():
+        for word in words:
             for path in files_of(Path(word), is_exp=name == "--exp"):
                 inputs[str(path)] = fingerprint(path, known.get(str(path)))
     return {
@@ -47,8 +48,17 @@ def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict
 
 def parse(command: Sequence[str]) -> dict[str, str]:
     """Options and their values, as typed; "run" is the module or script. The interpreter and the launcher before it do not count."""
+    return {name: " ".join(words) for name, words in parse_words(command).items()}
+
+
+def parse_words(command: Sequence[str]) -> dict[str, list[str]]:
+    """The same, word by word: a path may hold blanks."""
     start = next(
-        (i for i, word in enumerate(command) if word.startswith("stxlib.") or word.endswith((".py", ".sh"))),
+        (
+            i
+            for i, word in enumerate(command)
+            if word.startswith("stxlib.") or (word.endswith((".py", ".sh")) and not word.endswith(LAUNCHER))
+        ),
         0,
     )
     options: dict[str, list[str]] = {"run": [command[start]]}
@@ -59,7 +69,7 @@ def parse(command: Sequence[str]) -> dict[str, str]:
             options[name] = [value] if equals else []
         else:
             options[name].append(word)
-    return {name: " ".join(values) for name, values in options.items()}
+    return options
 
 
 def read_config(path: Path) -> Any:
@@ -88,9 +98,9 @@ def files_of(path: Path, is_exp: bool = False) -> list[Path]:
     if path.is_file():
         if path.suffix != ".py":
             return [path]
-        return [
-            p for p in tables(path.parent) if p.suffix in SCRIPT_SUFFIXES
-        ]  # a script and what lies beside it
+        # A script, and all that lies beside and below it.
+        beside = (p for p in path.parent.rglob("*") if p.suffix in SCRIPT_SUFFIXES and p.is_file())
+        return sorted(p for p in beside if not p.name.startswith("."))
     if not path.is_dir():
         return []
     if is_exp:
@@ -120,6 +130,26 @@ def tables(path: Path) -> list[Path]:
         for p in found
         if p.suffix.lower() not in AUDIO_SUFFIXES and not p.name.endswith((".log", ".stamp.json"))
     ]
+
+
+def outputs_of(command: Sequence[str], since_ns: int | None) -> list[str]:
+    """What has to be there for the step to count as done: the files that stand for `--out`.
+
+    since_ns: also the files directly in `--out`, and in `--exp`, that were written since then (time.time_ns), less logs and stamps.
+    """
+    options = parse(command)
+    found = set(files_of(Path(options["--out"]))) if "--out" in options else set()
+    if since_ns is not None:
+        for folder in (Path(options[name]) for name in ("--out", "--exp") if name in options):
+            found |= {
+                path
+                for path in (folder.iterdir() if folder.is_dir() else ())
+                if path.is_file()
+                and not path.name.startswith(".")
+                and not path.name.endswith((".log", ".stamp.json"))
+                and path.stat().st_mtime_ns >= since_ns - 100_000_000  # the clock of file systems is coarse
+            }
+    return sorted(map(str, found))
 
 
 def fingerprint(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:

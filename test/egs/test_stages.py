@@ -71,7 +71,7 @@ def clone(tmp_path: Path) -> Path:
     """A repository with the engine and one recipe, egs/tiny."""
     root = tmp_path / "clone"
     (root / "utils").mkdir(parents=True)
-    for name in ("stages.sh", "run_step.py", "stamp.py"):
+    for name in ("stages.sh", "run_step.py", "stamp.py", "launch.py"):
         shutil.copy(ROOT / "utils" / name, root / "utils")
     recipe = root / "egs" / "tiny"
     (recipe / "conf" / "asr").mkdir(parents=True)
@@ -321,6 +321,24 @@ def test_edited_script_remakes_the_data(clone: Path) -> None:
     script.write_text(script.read_text() + "\n")
     again = run(clone, "--stop_stage", "1")
     assert "local/: changed: make.py" in again.stdout and calls(clone) == ["data", "data"]
+    deep = recipe_of(clone) / "local" / "grammar" / "intents"
+    deep.mkdir(parents=True)
+    (deep / "home.yaml").write_text("a: 1\n")
+    run(clone, "--stop_stage", "1")
+    (deep / "home.yaml").write_text("a: 2\n")
+    again = run(clone, "--stop_stage", "1")
+    assert "local/grammar/intents/: changed: home.yaml" in again.stdout and len(calls(clone)) == 4
+
+
+def test_an_input_whose_path_holds_a_blank_is_noticed(clone: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(clone) / "run.sh"
+    recipe.write_text(recipe.read_text().replace("--words 3", '--words "$corpus"'))
+    (tmp_path / "my corpus").mkdir()
+    (tmp_path / "my corpus" / "text").write_text("a 1\n")
+    options = ["--stop_stage", "1", "--corpus", str(tmp_path / "my corpus")]
+    run(clone, *options)
+    (tmp_path / "my corpus" / "text").write_text("a 2\n")
+    assert "my corpus/: changed: text" in run(clone, *options).stdout
 
 
 def test_missing_output_is_made_again(clone: Path) -> None:
@@ -328,6 +346,20 @@ def test_missing_output_is_made_again(clone: Path) -> None:
     shutil.rmtree(recipe_of(clone) / "data")
     run(clone, "--stop_stage", "1")
     assert calls(clone) == ["data", "data"]
+
+
+def test_a_report_that_was_deleted_is_made_again(clone: Path) -> None:
+    script = recipe_of(clone) / "local" / "report.py"
+    script.write_text("import pathlib\npathlib.Path('exp/RESULTS.md').write_text('table')\n")
+    recipe = recipe_of(clone) / "run.sh"
+    recipe.write_text(
+        recipe.read_text().replace("  require corpus\n", "  run report python local/report.py --exp exp\n")
+    )
+    assert run(clone, "--stage", "7").returncode == 0
+    assert "report: up to date" in run(clone, "--stage", "7").stdout
+    (recipe_of(clone) / "exp" / "RESULTS.md").unlink()
+    assert "up to date" not in run(clone, "--stage", "7").stdout
+    assert (recipe_of(clone) / "exp" / "RESULTS.md").exists()
 
 
 def test_failure_names_stage_log_and_the_command_to_resume(clone: Path) -> None:
@@ -379,7 +411,76 @@ def test_a_stopped_recipe_lets_its_step_save_and_stop(clone: Path, whom: str) ->
         time.sleep(0.1)
     assert (recipe_of(clone) / "saved").exists()
     if whom == "recipe":
-        assert recipe.returncode == 143 and "resume with: ./run.sh --stage 3 --stop_stage 3" in rest
+        assert recipe.returncode == 143
+        assert (
+            "terminated in stage 3 pretrain (exit status 143); resume with: ./run.sh --stage 3 --stop_stage 3"
+            in rest
+        )
+        assert "last lines" not in rest and "failed" not in rest
+
+
+SEVERAL = """
+import os, pathlib, signal, sys, time
+rank, kind = os.environ["RANK"], pathlib.Path("kind").read_text()
+print("at it", rank, flush=True)
+if kind == "user's error":
+    sys.exit(2)
+if kind == "ours" and rank == "1":
+    raise RuntimeError("a defect")
+if kind == "killed" and rank == "1":
+    os.kill(os.getpid(), signal.SIGKILL)
+def save(*_):
+    print("the checkpoint is saved", rank, flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+time.sleep(30)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "status", "wanted", "unwanted"),
+    [
+        ("user's error", 2, ["failed in stage 3"], ["Traceback", "process 0 of 2"]),
+        (
+            "ours",
+            1,
+            ["RuntimeError: a defect", "process 1 of 2 failed (exit status 1)"],
+            ["ChildFailedError"],
+        ),
+        ("killed", 137, ["process 1 of 2 was killed by signal 9", "too little memory"], ["Traceback"]),
+        (
+            "terminated",
+            143,
+            ["the checkpoint is saved 0", "the checkpoint is saved 1", "terminated"],
+            ["Traceback"],
+        ),
+    ],
+)
+def test_several_processes_end_as_one_does(
+    clone: Path, kind: str, status: int, wanted: list[str], unwanted: list[str]
+) -> None:
+    (recipe_of(clone) / "local" / "train.py").write_text(SEVERAL)
+    (recipe_of(clone) / "kind").write_text(kind)
+    command = [str(recipe_of(clone) / "run.sh"), "--stop_stage", "3", "--procs", "2"]
+    recipe = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert recipe.stdout is not None
+    before = ""
+    while not ("at it 0" in before and "at it 1" in before):
+        before += recipe.stdout.readline()
+        assert recipe.poll() is None or kind != "terminated", before
+        if recipe.poll() is not None:
+            break
+    if kind == "terminated":
+        time.sleep(0.5)
+        recipe.send_signal(signal.SIGTERM)
+    printed = before + recipe.communicate(timeout=60)[0]
+    assert recipe.returncode == status, printed
+    assert all(words in printed for words in wanted), printed
+    assert not any(words in printed for words in [*unwanted, "SignalException"]), printed
+    assert "resume with: ./run.sh --stage 3" in printed
 
 
 def test_two_recipes_at_once_share_a_step(clone: Path) -> None:
