@@ -294,12 +294,16 @@ def parse_config(
     if missing:
         raise ConfigError(f"{prog}: {' '.join(missing)}: required, but not given; see --help")
     values = {key: value for key, value in namespace.items() if key in options}
-    config = _build(cls, values)
+    given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+    given |= {key for key, option in options.items() if option.is_positional and values[key]}
+    try:
+        config = _build(cls, values)
+    except _OutOfRange as error:
+        line = entries[error.key].line if error.key in entries and error.key not in given else 0
+        raise ConfigError(f"{path}:{line}: {error}" if line else str(error)) from None
     if namespace["print_config"]:
         print(dump_config(config), end="")
         raise SystemExit(0)
-    given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
-    given |= {key for key, option in options.items() if option.is_positional and values[key]}
     sources = {
         key: "command line"
         if key in given
@@ -437,6 +441,14 @@ def _shown(value: Any) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
+class _OutOfRange(ConfigError):
+    """A value that a config class refuses; `key` is the dotted key that its message names first."""
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     arguments: dict[str, Any] = {}
     hints = typing.get_type_hints(cls)
@@ -456,4 +468,12 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     try:
         return cls(**arguments)
     except ConfigError as error:
-        raise ConfigError(f"{prefix.rstrip('.')}: {error}" if prefix else str(error)) from None
+        # Messages begin with the field (`lr: 0; expected ...`, `encoder.num_mels: 2; ...`), or name some in a sentence.
+        message, where = str(error), prefix.rstrip(".")
+        names = [word.strip(":;,'").rpartition(".")[2] for word in message.split()]
+        name = next((name for name in names if name in arguments), "")
+        if names and names[0] == name:
+            message = prefix + name + message[len(message.split()[0].rstrip(":")) :]
+        elif where and not message.startswith(f"{where}:"):
+            message = f"{where}: {message}"
+        raise _OutOfRange(message, prefix + name) from None

@@ -118,7 +118,7 @@ def test_command_line_errors() -> None:
         parse("--model", "m", "--seed", "x")
     with pytest.raises(ConfigError, match="no such option --sede; did you mean .seed."):
         parse("--model", "m", "--sede", "3")
-    with pytest.raises(ConfigError, match="decoder: size: is 0"):
+    with pytest.raises(ConfigError, match=r"decoder\.size: is 0"):
         parse("--model", "m", "--decoder.size", "0")
     with pytest.raises(ConfigError, match="cannot be read"):
         parse("--config", "/nowhere/c.yaml")
@@ -181,3 +181,26 @@ def test_positional_files() -> None:
 def test_flatten_gives_every_leaf() -> None:
     flat = flatten(Config(model=Path("m")))
     assert flat["decoder.kind"] == "beam" and flat["inner.layers"] == (1, 2) and len(flat) == 11
+
+
+def test_a_value_out_of_range_is_told_with_its_place(tmp_path: Path) -> None:
+    from stxlib.bin.train import TrainConfig
+
+    path = tmp_path / "train.yaml"
+    required = ["--config", str(path), "--train", "a", "--dev", "b", "--units", "c", "--out", "d"]
+    for yaml, options, message in (
+        ("seed: 1\ntrainer:\n  max_steps: 0\n", [], f"{path}:3: trainer.max_steps: 0; expected 1 or more"),
+        ("trainer:\n  optimizer:\n    lr: -1\n", [], f"{path}:3: trainer.optimizer.lr: -1.0; expected"),
+        ("augment:\n  speeds: [0.1]\n", [], f"{path}:2: augment.speeds: [0.1]; give one or more"),
+        ("network:\n  encoder:\n    num_mels: 2\n", [], f"{path}:3: network.encoder.num_mels: 2; use 4"),
+        (
+            "augment:\n  noise:\n    kind: generated\n    min_snr: 40\n",
+            [],
+            f"{path}:4: augment.noise: min_snr 40 is above",
+        ),
+        ("trainer:\n  max_steps: 5\n", ["--trainer.max_steps", "0"], "trainer.max_steps: 0; expected"),
+    ):
+        path.write_text(yaml)
+        with pytest.raises(ConfigError) as error:
+            parse_config(TrainConfig, [*required, *options], prog="test")
+        assert str(error.value).startswith(message), str(error.value)
