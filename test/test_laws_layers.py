@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stxlib"
-FREE = {"config", "errors", "ratio", "revision"}  # single modules that every layer may import
+FREE = {"atomic", "config", "errors", "ratio", "revision"}  # single modules that every layer may import
 EVERYTHING = {
     "bin",
     "report",

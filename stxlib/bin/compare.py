@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stxlib.atomic import write_text
 from stxlib.config import parse_config
 from stxlib.errors import ConfigError, run
 from stxlib.score.bootstrap import groups_of
@@ -25,7 +26,6 @@ from stxlib.score.inputs import read_speakers
 from stxlib.score.metric import Counts, Inputs, Scored
 from stxlib.score.metrics import METRICS, Metric
 from stxlib.score.paired import Comparison, compare
-from stxlib.score.score_json import write_atomically
 from stxlib.score.table import text_table, title
 
 
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         end="",
     )
     if config.out is not None:
-        write_atomically(config.out, json.dumps(to_json(result, config, figure), indent=1) + "\n")
+        write_text(config.out, json.dumps(to_json(result, config, figure), indent=1) + "\n")
         print(f"written: {config.out}")
 
 

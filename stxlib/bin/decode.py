@@ -35,6 +35,7 @@ import torch
 from tqdm import tqdm
 
 import stxlib
+from stxlib.atomic import make_folder, write_text, written_whole
 from stxlib.config import dump_config, flatten, parse_config
 from stxlib.data.data_dir import DataDir
 from stxlib.data.loader import WaveBatches
@@ -49,8 +50,8 @@ from stxlib.decode.recognizer import (
     keep_decoder,
 )
 from stxlib.errors import ConfigError, DataError, run
+from stxlib.models.saved import check_saved
 from stxlib.revision import git_commit
-from stxlib.train.atomic import written_whole
 
 _SECONDS_BETWEEN_LINES = 15
 
@@ -116,14 +117,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ConfigError(
             f"--out {config.out}: is a data directory, whose text would be overwritten; give another"
         )
+    check_saved(config.model)
     device = choose_device(config.device)
     decoder = config.decoder
     if isinstance(decoder, DefaultDecoderConfig):
         decoder = default_decoder(config.model)
 
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     (config.out / "summary.json").unlink(missing_ok=True)  # from here on the folder is not finished
-    (config.out / "config.yaml").write_text(dump_config(config), "utf-8")
+    write_text(config.out / "config.yaml", dump_config(config))
     num_jobs = config.num_jobs
     if device.type == "cuda" and num_jobs > 1:
         print(f"decode: on the GPU one process decodes; num_jobs {num_jobs} is for CPUs")
@@ -138,8 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     summary = summarize(config, decoder, device, num_jobs, parts, time.perf_counter() - start)
     if config.keep_decoder:
         keep_decoder(config.model, decoder)
-    with written_whole(config.out / "summary.json") as path:
-        path.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_text(config.out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     for utt in sort_ids(unreadable):
         print(f"decode: unreadable, empty hypothesis: {unreadable[utt]}")
     print(

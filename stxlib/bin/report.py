@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stxlib.atomic import write_text
 from stxlib.config import parse_config
 from stxlib.errors import ConfigError, run
 from stxlib.report.curves import NO_MATPLOTLIB, has_matplotlib
@@ -22,7 +23,6 @@ from stxlib.report.recorded_md import recorded_md
 from stxlib.report.results_md import results_md, summary_md
 from stxlib.report.rows import metrics_of
 from stxlib.report.runs import find_runs
-from stxlib.score.score_json import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(config.exp, config.data, config.record)
     if config.table is not None and config.out is not None:
         results = read_results(config.table)
-        write_atomically(config.out, recorded_md(results))
+        write_text(config.out, recorded_md(results))
         print(f"written: {config.out}, of {len(results)} runs in {config.table}")
 
 
 def report(exp: Path, data: Path | None, record_folder: Path | None) -> None:
     """Write exp/RESULTS.md, exp/report.html and, if asked for, the record; print the first table."""
     runs, here = find_runs(exp), environment()
-    write_atomically(exp / "RESULTS.md", results_md(runs, here))
+    write_text(exp / "RESULTS.md", results_md(runs, here))
     page = report_html(runs, here, name=_name_of(exp), data=data)
-    write_atomically(exp / "report.html", page)
+    write_text(exp / "report.html", page)
     scored = [run for run in runs if run.decodes]
     for metric in metrics_of(scored):
         print(summary_md(scored, metric))

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stxlib.atomic import write_text
 from stxlib.config import parse_config
 from stxlib.errors import ConfigError, run
 from stxlib.score.inputs import list_ids
 from stxlib.score.metric import Inputs
 from stxlib.score.metrics import METRICS, Metric
-from stxlib.score.score_json import Entry, score_entry, write_atomically, write_scores
+from stxlib.score.score_json import Entry, score_entry, write_scores
 from stxlib.score.table import percentage, span, text_table, title
 
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for metric in config.metric:
         scored = METRICS[metric](inputs)
         for name, text in scored.files.items():
-            write_atomically(config.out / name, text)
+            write_text(config.out / name, text)
         entries[metric] = score_entry(scored, inputs, draws=config.draws, seed=config.seed)
     path = write_scores(config.out, entries)
     for entry in entries.values():

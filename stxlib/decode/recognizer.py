@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from stxlib.atomic import write_text
 from stxlib.config import dump_config, load_config
 from stxlib.decode.ctc_greedy import CtcGreedy, CtcGreedyConfig
 from stxlib.decode.hypothesis import Hypothesis
@@ -48,10 +49,7 @@ def default_decoder(folder: Path) -> DecoderConfig:
 
 def keep_decoder(folder: Path, config: DecoderConfig) -> None:
     """Make `config` the default decoder of the network in `folder`."""
-    path = folder / DEFAULT_NAME
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(dump_config(_KeptConfig(decoder=config)), "utf-8")
-    draft.replace(path)
+    write_text(folder / DEFAULT_NAME, dump_config(_KeptConfig(decoder=config)))
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -7,7 +7,6 @@ units/              the vocabularies that its outputs are indices of
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from stxlib.atomic import make_folder, write_text, written_whole
 from stxlib.config import dump_config, load_config
 from stxlib.errors import DataError
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
@@ -44,7 +44,7 @@ def save_network(
 
     sizes: vocab_size and num_units; units_dir: the folder that `stxlib.bin.tokenize` wrote, copied.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     new_units, old_units = folder / "units.new", folder / "units.old"
     for leftover in (new_units, old_units):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -55,17 +55,25 @@ def save_network(
         new_units.rename(folder / "units")
         shutil.rmtree(old_units, ignore_errors=True)
     saved = SavedConfig(sizes=NetworkSizes(**sizes), network=config)
-    _write(folder / "network.yaml", dump_config(saved).encode())
+    write_text(folder / "network.yaml", dump_config(saved))
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    _write(folder / "model.safetensors", save(weights))
+    with written_whole(folder / "model.safetensors") as path:
+        path.write_bytes(save(weights))
+
+
+def check_saved(folder: Path) -> None:
+    """Raise DataError for a folder that holds no network, before anything is done for its sake."""
+    for name in ("network.yaml", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise DataError(
+                f"{folder / name}: not there; give the folder of a finished training run (stage 3 or 5)"
+            )
 
 
 def load_network(folder: Path, device: torch.device | str = "cpu") -> SpeechToText:
     """The network that `save_network` wrote, in eval mode. DataError when a file is missing, damaged, or does not fit the others."""
+    check_saved(folder)
     config_path, weights_path = folder / "network.yaml", folder / "model.safetensors"
-    for path in (config_path, weights_path):
-        if not path.is_file():
-            raise DataError(f"{path}: not there; give the folder of a finished training run (stage 3 or 5)")
     saved = load_config(SavedConfig, config_path)
     network = SpeechToText(saved.network, saved.sizes.vocab_size, saved.sizes.num_units)
     try:
@@ -82,12 +90,3 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> SpeechToTe
             " copy both from the same run"
         )
     return network.to(device).eval()
-
-
-def _write(path: Path, content: bytes) -> None:
-    new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

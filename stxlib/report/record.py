@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stxlib.atomic import write_text
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
 from stxlib.report.runs import Run, read_json
-from stxlib.score.score_json import write_atomically
 
 Result = dict[str, Any]
 
@@ -42,7 +42,7 @@ def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
         name = run.row.replace("/", "_") + ("" if run.seed is None else f"_seed{run.seed}")
         path = folder / f"{name}.json"
         text = json.dumps(_record_of(run, pretrained.get(run.seed)), indent=1, ensure_ascii=False)
-        write_atomically(path, text + "\n")
+        write_text(path, text + "\n")
         written.append(path)
     return written, left_out
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import stxlib
+from stxlib.atomic import write_text
 from stxlib.errors import DataError
 from stxlib.score.bootstrap import LEVEL, Interval, bootstrap, groups_of
 from stxlib.score.inputs import read_attributes, read_speakers
@@ -68,7 +68,7 @@ def write_scores(out: Path, entries: Mapping[str, Entry]) -> Path:
     """Put `entries` (metric -> entry) into `out`/score.json beside the metrics that are there already."""
     path = out / "score.json"
     merged = (read_scores(path) if path.is_file() else {}) | dict(entries)
-    write_atomically(path, json.dumps(merged, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(merged, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return path
 
 
@@ -86,14 +86,6 @@ def read_scores(path: Path) -> dict[str, Entry]:
     ):
         raise DataError(f"{path}: not written by stxlib.bin.score; delete it and run stxlib.bin.score again")
     return entries
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _breakdown(scored: Scored, inputs: Inputs) -> dict[str, dict[str, Entry]]:

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stxlib.atomic import sync, written_whole
 from stxlib.errors import DataError
-from stxlib.train.atomic import sync, written_whole
 
 NEWEST = "checkpoint.safetensors"
 BACKUP = "checkpoint.backup.safetensors"

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from stxlib.atomic import written_whole
 from stxlib.ratio import Ratio
-from stxlib.train.atomic import written_whole
 from stxlib.train.checkpoint import save_tensors
 from stxlib.train.distributed import Distributed
 

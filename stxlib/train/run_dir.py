@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from stxlib.atomic import written_whole
 from stxlib.config import dump_config, flatten
-from stxlib.train.atomic import written_whole
 from stxlib.train.best import FOLDER as BEST
 from stxlib.train.checkpoint import BACKUP, DAMAGED, NEWEST
 from stxlib.train.settings import Setting

@@ -8,72 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
 import torch
 from torch import Tensor
+from toy_network import speech
 
 from stxlib.bin.decode import main
-from stxlib.data.batch import pad
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.ctc_greedy import CtcGreedyConfig
 from stxlib.decode.joint_beam import JointBeamConfig
 from stxlib.decode.recognizer import Recognizer, default_decoder
 from stxlib.errors import ConfigError, DataError
-from stxlib.models.backbone import BackboneConfig
-from stxlib.models.saved import save_network
-from stxlib.models.speech_encoder import SpeechEncoderConfig
-from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
-from stxlib.nn.conformer import ConformerConfig
-from stxlib.nn.transformer_decoder import DecoderConfig
-from stxlib.text.phones import SubwordsConfig, UnitVocabulary
-from stxlib.text.saved import Units, UnitsConfig, save_units
-from stxlib.text.tokenizer import EOS, SentencePieceConfig, SubwordTokenizer
+from stxlib.models.speech_to_text import SpeechToText
 
 RATE = 16000
 LENGTHS = {"a": 1.3, "b": 0.5, "c": 2.1, "d": 0.01, "e": 0.9, "f": 1.0, "g": 0.6}  # d is shorter than a frame
 UNREADABLE = ("h", "i")
-
-
-def speech(seconds: float, seed: int) -> np.ndarray:
-    """Return noise with changing colour and level: something for a network to tell apart."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(round(seconds * RATE)) / RATE
-    tone = np.sin(
-        2 * np.pi * np.cumsum(rng.uniform(150, 3000, len(time) // 800 + 1).repeat(800)[: len(time)]) / RATE
-    )
-    return (0.2 * tone + 0.02 * rng.standard_normal(len(time))).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Save a network whose output, though meaningless, differs from wave to wave."""
-    folder = tmp_path_factory.mktemp("model")
-    lines = ["turn the light on", "play the song again", "what is the weather in tonburgh"]
-    tokens = SubwordTokenizer.train(lines, SentencePieceConfig(vocab_size=40))
-    save_units(
-        Units(tokens, UnitVocabulary.of(tokens.symbols[4:]), UnitsConfig(units=SubwordsConfig())),
-        folder / "units",
-    )
-    torch.manual_seed(1)
-    block = {"dim": 16, "num_heads": 2, "ff_dim": 16, "kernel_size": 3, "num_layers": 1}
-    config = SpeechToTextConfig(
-        encoder=SpeechEncoderConfig(conformer=ConformerConfig(**block), conv_channels=4),
-        backbone=BackboneConfig(
-            conformer=ConformerConfig(**block),
-            decoder=DecoderConfig(dim=16, num_heads=2, ff_dim=16, num_layers=1),
-        ),
-    )
-    network = SpeechToText(config, tokens.vocab_size, tokens.vocab_size)
-    network.encoder.estimate_normalization([pad([torch.from_numpy(speech(1.0, 99))])])
-    with torch.no_grad():
-        network.backbone.ctc.weight.mul_(8)
-        network.backbone.decoder.out.weight.mul_(4)
-        network.backbone.decoder.out.bias[EOS] += 1
-    sizes = {"vocab_size": tokens.vocab_size, "num_units": tokens.vocab_size}
-    save_network(folder / "train", network, config, sizes=sizes, units_dir=folder / "units")
-    return folder / "train"
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +198,11 @@ def test_mistakes_have_messages(decode: Callable[..., Path], model: Path, data: 
     with pytest.raises(DataError, match=r"has no wav\.scp"):
         decode("--data", str(tmp_path / "text_only"))
     with pytest.raises(DataError, match=r"network\.yaml: not there"):
-        decode("--model", str(tmp_path))
+        decode("--model", str(tmp_path), out="early")
+    assert not (tmp_path / "early").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file: cannot be written"):
+        decode(out="file")
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="torch sees no GPU"):
             decode("--device", "cuda")

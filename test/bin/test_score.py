@@ -103,6 +103,11 @@ def test_a_reference_without_text(folders: list[str], tmp_path: Path) -> None:
         main(folders)
 
 
+def test_a_place_that_cannot_be_written_to(folders: list[str], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="train_text: cannot be written"):
+        main([*folders, "--out", str(tmp_path / "train_text")])
+
+
 def test_a_foreign_score_json(folders: list[str], tmp_path: Path) -> None:
     (tmp_path / "hyp/score.json").write_text('{"wer": 3}')
     with pytest.raises(DataError, match="not written by stxlib.bin.score"):

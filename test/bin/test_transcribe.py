@@ -7,57 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
+from toy_network import speech
 
 from stxlib.bin import decode
 from stxlib.bin.transcribe import Transcriber, main
-from stxlib.data.batch import pad
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.ctc_greedy import CtcGreedyConfig
 from stxlib.decode.recognizer import keep_decoder
 from stxlib.errors import ConfigError, DataError
-from stxlib.models.backbone import BackboneConfig
-from stxlib.models.saved import save_network
-from stxlib.models.speech_encoder import SpeechEncoderConfig
-from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
-from stxlib.nn.conformer import ConformerConfig
-from stxlib.nn.transformer_decoder import DecoderConfig
-from stxlib.text.phones import SubwordsConfig, UnitVocabulary
-from stxlib.text.saved import Units, UnitsConfig, save_units
-from stxlib.text.tokenizer import EOS, SentencePieceConfig, SubwordTokenizer
-
-
-def speech(seconds: float, seed: int, rate: int = 16000) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    num_samples = round(seconds * rate)
-    tone = np.sin(np.cumsum(2 * np.pi / rate * rng.uniform(150, 3000, num_samples // 800 + 1).repeat(800)))
-    return (0.2 * tone[:num_samples] + 0.02 * rng.standard_normal(num_samples)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Save a network whose output, though meaningless, differs from wave to wave."""
-    folder = tmp_path_factory.mktemp("transcribe_model")
-    lines = ["turn the light on", "play the song again", "what is the weather in tonburgh"]
-    tokens = SubwordTokenizer.train(lines, SentencePieceConfig(vocab_size=40))
-    units = UnitVocabulary.of(tokens.symbols[4:])
-    save_units(Units(tokens, units, UnitsConfig(units=SubwordsConfig())), folder / "units")
-    torch.manual_seed(1)
-    block = ConformerConfig(dim=16, num_heads=2, ff_dim=16, kernel_size=3, num_layers=1)
-    decoder = DecoderConfig(dim=16, num_heads=2, ff_dim=16, num_layers=1)
-    config = SpeechToTextConfig(
-        encoder=SpeechEncoderConfig(conformer=block, conv_channels=4),
-        backbone=BackboneConfig(conformer=block, decoder=decoder),
-    )
-    network = SpeechToText(config, tokens.vocab_size, units.vocab_size)
-    network.encoder.estimate_normalization([pad([torch.from_numpy(speech(1.0, 99))])])
-    with torch.no_grad():
-        network.backbone.ctc.weight.mul_(8)
-        network.backbone.decoder.out.weight.mul_(4)
-        network.backbone.decoder.out.bias[EOS] += 1
-    sizes = {"vocab_size": tokens.vocab_size, "num_units": units.vocab_size}
-    save_network(folder / "train", network, config, sizes=sizes, units_dir=folder / "units")
-    return folder / "train"
 
 
 @pytest.fixture(scope="module")
