@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -75,7 +76,7 @@ def test_derives_what_is_missing_and_leaves_the_corpus_alone(
     assert len(data.load_wave("train-a", 16000)) == 16000
     printed = capsys.readouterr().out
     assert f"{out}/train: 0.00 h, 2 utterances, 2 speakers, 2 word types" in printed
-    assert sorted(path.name for path in out.iterdir()) == ["dev", "test", "train"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["dev", "test", "train"]
     main(corpus)  # again: replaced, not doubled
     assert DataDir(out / "train").utts == ("train-a", "train-b")
 
@@ -96,9 +97,20 @@ def test_never_writes_to_what_it_reads(corpus: Path) -> None:
 def test_does_not_replace_something_else(corpus: Path) -> None:
     out = corpus.parent / "data"
     (out / "thesis").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="holds thesis, which is no data directory"):
+    with pytest.raises(ConfigError, match="holds thesis, and no recipe made this folder"):
         main(corpus)
     assert (out / "thesis").is_dir()
+    shutil.copytree(corpus, corpus.parent / "other")  # data directories, but someone's own
+    before = snapshot(corpus.parent / "other")
+    with pytest.raises(ConfigError, match="holds dev, and no recipe made this folder"):
+        prepare.main(["--corpus", str(corpus), "--out", str(corpus.parent / "other")])
+    assert snapshot(corpus.parent / "other") == before
+
+
+def test_speech_without_transcripts_asks_for_paired_speech(corpus: Path) -> None:
+    (corpus / "train" / "text").unlink()
+    with pytest.raises(ConfigError, match="train: has no `text`.*--paired DIR"):
+        main(corpus)
 
 
 def test_broken_utterance_is_named_or_left_out(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

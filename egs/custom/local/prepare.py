@@ -12,7 +12,6 @@ import gzip
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from stxlib.config import parse_config
 from stxlib.data.data_dir import DataDir, list_streams
 from stxlib.data.derive import derive
+from stxlib.data.made_folder import check_replaceable, made_folder
 from stxlib.data.repair import fix_data_dir
 from stxlib.data.tables import write_table
 from stxlib.data.validate import check_data_dir
@@ -53,10 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     description = (__doc__ or "").splitlines()[0]
     config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
     check_paths(config)
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{config.out.name}.", dir=config.out.parent))
-    try:
-        draft.chmod(0o755)  # mkdtemp's folder is private, data are not
+    with made_folder(config.out) as draft:
         for name in config.sets:
             derive_set(config.corpus / name, draft / name, config)
         if config.paired is not None:
@@ -64,17 +61,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if config.text is not None:
             write_text(config.text, draft / "text_only")
         summaries = [DataDir(folder).summary() for folder in sorted(draft.iterdir())]
-        shutil.rmtree(config.out, ignore_errors=True)
-        draft.rename(config.out)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     for summary in summaries:
         print(str(summary).replace(str(draft), str(config.out)))
 
 
 def check_paths(config: PrepareConfig) -> None:
-    """Raises ConfigError for a missing set, and where the corpus would be written to or something else be replaced."""
+    """Raises ConfigError for a missing set, for speech without transcripts, and where the corpus would be written to or something else be replaced."""
     if not config.corpus.is_dir():
         raise ConfigError(
             f"--corpus {config.corpus}: there is no such folder; give the one that holds train, dev and test"
@@ -96,16 +88,12 @@ def check_paths(config: PrepareConfig) -> None:
             raise ConfigError(
                 f"--out {config.out}: overlaps with {source}, which is never written to; give another folder"
             )
-    if config.out.is_dir():
-        strange = [
-            path
-            for path in config.out.iterdir()
-            if not ((path / "wav.scp").exists() or (path / "text").exists())
-        ]
-        if strange:
-            raise ConfigError(
-                f"--out {config.out}: holds {strange[0].name}, which is no data directory; move it, or give another folder"
-            )
+    if config.paired is None and "train" in config.sets and not (config.corpus / "train" / "text").exists():
+        raise ConfigError(
+            f"{config.corpus / 'train'}: has no `text`, and nothing can be learnt from speech without it; add transcripts, "
+            "or give transcribed speech by --paired DIR"
+        )
+    check_replaceable(config.out)
 
 
 def derive_set(source: Path, folder: Path, config: PrepareConfig) -> None:

@@ -1,7 +1,7 @@
 """Make the corpus of egs/mini: sentences from local/grammar, spoken by eSpeak NG, as data directories.
 
 Writes <out>/{train,dev,test,test_rare} with audio and <out>/text_only without: see README.md for the sets and their rules. The folder
-appears whole or not at all; one that is there is replaced if it holds nothing else than these sets.
+appears whole or not at all; one that is there is replaced if this made it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import itertools
 import json
 import multiprocessing
 import random
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +22,9 @@ from sets import Chooser, Sizes
 from speakers import Speaker, make_speakers
 
 from stxlib.config import parse_config
+from stxlib.data.made_folder import check_replaceable, made_folder
 from stxlib.data.tables import write_table
-from stxlib.errors import ConfigError, DataError, run
+from stxlib.errors import ConfigError, run
 
 SPOKEN = ("train", "dev", "test", "test_rare")
 SPEAKERS = {"train": 110, "dev": 24, "test": 40, "test_rare": 40}
@@ -63,28 +63,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         flush=True,
     )
 
-    temporary = config.out.with_name(f".{config.out.name}.making")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
-    temporary.mkdir(parents=True)
-    try:
+    with made_folder(config.out) as draft:
         counts = {name: max(2, round(config.scale * count)) for name, count in SPEAKERS.items()}
         speakers = make_speakers(config.seed, counts)
         orders = {
-            name: list(make_orders(name, chosen[name], speakers[name], config.seed, temporary))
-            for name in SPOKEN
+            name: list(make_orders(name, chosen[name], speakers[name], config.seed, draft)) for name in SPOKEN
         }
         recordings = record_all([order for name in SPOKEN for order in orders[name]], config.jobs)
         for name in SPOKEN:
-            write_spoken(temporary / name, orders[name], chosen[name], recordings)
+            write_spoken(draft / name, orders[name], chosen[name], recordings)
         write_labels(
-            temporary / "text_only",
+            draft / "text_only",
             [f"text-{number:05d}" for number in range(sizes.text_only)],
             chosen["text_only"],
         )
-        replace(config.out, temporary)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     summarize(chosen, recordings, time.monotonic() - start)
 
 
@@ -169,22 +161,6 @@ def entities(sentence: Sentence) -> str:
             if slot.entity is not None
         ]
     )
-
-
-def check_replaceable(out: Path) -> None:
-    known = {*SPOKEN, "text_only"}
-    if out.exists() and not (out.is_dir() and known.issuperset(path.name for path in out.iterdir())):
-        raise DataError(f"{out}: holds something else than this corpus; name another folder, or move it away")
-
-
-def replace(out: Path, new: Path) -> None:
-    """Put `new` where `out` is, which is deleted."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    new.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def summarize(chosen: dict[str, list[Sentence]], recordings: dict[str, Recording], seconds: float) -> None:
