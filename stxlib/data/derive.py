@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
+from itertools import accumulate
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,6 +61,10 @@ def subset(src: DataDir, dst: Path | str, utts: Collection[str]) -> DataDir:
             else "no utterance is chosen"
         )
         raise DataError(f"{src.path}: {seen}; choose among the ids of the set")
+    if dst.exists() and (stale := sort_ids(set(list_streams(dst)) - src.streams)):
+        raise DataError(
+            f"{dst}: holds the stream {stale[0]!r}, which {src.path} has not, of other utterances; write to another folder"
+        )
     recordings = {src.segment(utt)[0] for utt in chosen} if src.has("segments") else chosen
     for name in sorted(src.streams):
         if name == "spk2utt":
@@ -110,12 +115,9 @@ def choose(
         if sum(data.seconds[utt] for utt in utts) < hours * 3600:
             total = sum(data.seconds[utt] for utt in utts) / 3600
             raise DataError(f"{data.path}: has {total:.3f} h to choose from, not {hours:g}; ask for less")
-        seconds, full = 0.0, []
-        for utt in utts:
-            if seconds + data.seconds[utt] <= hours * 3600:
-                full.append(utt)
-                seconds += data.seconds[utt]
-        utts = full
+        # Up to the first that does not fit: skipping it would put others into a smaller draw than into a larger one.
+        sums = accumulate(data.seconds[utt] for utt in utts)
+        utts = [utt for utt, seconds in zip(utts, sums, strict=True) if seconds <= hours * 3600 + 1e-6]
     return sort_ids(utts)
 
 

@@ -96,6 +96,10 @@ def test_a_subset_holds_its_utterances_in_every_stream(make_data_dir: MakeDataDi
         subset(src, tmp_path / "other", ["x"])
     with pytest.raises(DataError, match="no utterance is chosen"):
         subset(src, tmp_path / "other", [])
+    assert subset(src, tmp_path / "new", ["ütt-002"]).utts == ("ütt-002",)  # again, another part
+    write_table(tmp_path / "new" / "units", {"ütt-002": "a"})
+    with pytest.raises(DataError, match="holds the stream 'units', which .* has not"):
+        subset(src, tmp_path / "new", ["ütt-001"])
 
 
 def test_a_subset_of_segments_keeps_the_recordings_it_needs(
@@ -117,6 +121,10 @@ def test_draws_are_nested_and_a_function_of_the_seed(make_data_dir: MakeDataDir)
     assert set(few) < set(many)
     assert choose(data, num_utts=5) == few != choose(data, num_utts=5, seed=2)
     assert len(choose(data, hours=3.05 / 3600)) == 10
+    uneven = make_data_dir("uneven", seconds=(0.2, 1.1, 0.4, 0.9, 0.3, 0.8, 0.5, 1.5))
+    draws = [set(choose(uneven, hours=seconds / 3600)) for seconds in (1.6, 2.0, 2.6, 3.3, 4.1, 5.0, 5.7)]
+    assert draws[-1] == set(uneven.utts)
+    assert all(small <= large for small, large in zip(draws, draws[1:], strict=False))
     one = choose(data, num_speakers=1)
     assert len({data.table("utt2spk")[utt] for utt in one}) == 1
     assert len(one) == 10
