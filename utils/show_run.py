@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import in_environment  # noqa: F401, before what it makes sure of
 import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from stxlib.errors import DataError, run
 from stxlib.report.results_md import duration

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the stxlib of this clone
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.data.data_dir import DataDir
 from stxlib.data.derive import choose, subset

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the stxlib of this clone
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.data.data_dir import DataDir
 from stxlib.data.repair import fix_data_dir
