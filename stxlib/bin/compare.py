@@ -55,6 +55,8 @@ class CompareConfig:
     def __post_init__(self) -> None:
         if not self.baseline or not self.system:
             raise ConfigError("--baseline and --system: give at least one decode directory each")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: give 0 or more")
         if self.draws < 100:
             raise ConfigError(f"--draws {self.draws}: too few; give 100 or more")
 

@@ -45,6 +45,8 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         if not self.metric:
             raise ConfigError(f"--metric: nothing to compute; give some of {', '.join(METRICS)}")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: give 0 or more")
         if self.draws < 100:
             raise ConfigError(f"--draws {self.draws}: too few for a 95 % interval; give 100 or more")
 

@@ -173,7 +173,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{path}\t{transcript.text}", flush=True)
     if failures:
         raise DataError(
-            f"{len(failures)} of {len(config.files)} files cannot be read: " + "; ".join(failures)
+            f"{len(failures)} of {len(config.files)} files cannot be read: {'; '.join(failures)}; "
+            "give audio files (wav, flac, ogg, mp3)"
         )
 
 

@@ -45,11 +45,16 @@ def decode_section(decode: Decode, clips: Clips, data: Path | None, *, is_open: 
 
 
 def read_alignments(decode: Decode) -> list[Alignment]:
-    """By words, else by characters; empty when this set was scored by neither."""
+    """By words, else by characters; empty when this set was scored by neither. DataError for a damaged file."""
     for metric in ("wer", "cer"):
         path = decode.path / f"alignment.{metric}.jsonl"
         if metric in decode.scores and path.is_file():
-            return load_alignments(path.read_text(encoding="utf-8"))
+            try:
+                return load_alignments(path.read_text(encoding="utf-8"))
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"{path}: not written by stxlib.bin.score ({error}); run it again on this folder"
+                ) from None
     return []
 
 

@@ -31,7 +31,7 @@ def as_result(run: Run) -> Result:
 
 def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
     """Write a JSON for each finished run. Returns the files, and a sentence for each run that was left out."""
-    pretrained = {run.seed: run for run in runs if run.row == "pretrain"}
+    pretrained = {(run.row, run.seed): run for run in runs}
     written, left_out = [], []
     for run in runs:
         if not run.decodes:
@@ -41,7 +41,10 @@ def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
             continue
         name = run.row.replace("/", "_") + ("" if run.seed is None else f"_seed{run.seed}")
         path = folder / f"{name}.json"
-        text = json.dumps(_record_of(run, pretrained.get(run.seed)), indent=1, ensure_ascii=False)
+        # A variant may have a speech model of its own, in its folder; else all runs of a seed share one.
+        own = pretrained.get((f"{run.row}/pretrain", run.seed))
+        found = _record_of(run, own or pretrained.get(("pretrain", run.seed)))
+        text = json.dumps(found, indent=1, ensure_ascii=False)
         write_text(path, text + "\n")
         written.append(path)
     return written, left_out

@@ -56,6 +56,8 @@ def test_other_figures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_errors(folder: Path) -> None:
     with pytest.raises(ConfigError, match="at least one decode directory"):
         main(["--ref", str(folder / "ref"), "--baseline", str(folder / "a"), "--system"])
+    with pytest.raises(ConfigError, match="--seed -1: give 0 or more"):
+        main(["--ref", str(folder), "--baseline", str(folder), "--system", str(folder), "--seed", "-1"])
     with pytest.raises(DataError, match="nowhere"):
         main(
             [

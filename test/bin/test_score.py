@@ -95,6 +95,8 @@ def test_options(folders: list[str]) -> None:
         main([*folders, "--metric"])
     with pytest.raises(ConfigError, match="--draws 5"):
         main([*folders, "--draws", "5"])
+    with pytest.raises(ConfigError, match="--seed -1: give 0 or more"):
+        main([*folders, "--seed", "-1"])
 
 
 def test_a_reference_without_text(folders: list[str], tmp_path: Path) -> None:

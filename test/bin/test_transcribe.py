@@ -90,7 +90,8 @@ def test_a_file_that_cannot_be_read_does_not_keep_back_the_others(
 ) -> None:
     (tmp_path / "broken.wav").write_bytes(b"no audio")
     with pytest.raises(
-        DataError, match=r"2 of 3 files cannot be read: .*none\.wav.*no such file.*broken\.wav"
+        DataError,
+        match=r"2 of 3 files cannot be read: .*none\.wav.*no such file.*broken\.wav.*; give audio files",
     ):
         main(["--model", str(model), str(tmp_path / "none.wav"), str(tmp_path / "broken.wav"), str(files[0])])
     assert capsys.readouterr().out.startswith(f"{files[0]}\t")

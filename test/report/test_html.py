@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from stxlib.data.data_dir import DataDir
+from stxlib.errors import DataError
 from stxlib.report import html
 from stxlib.report.environment import environment
 from stxlib.report.examples import Clips, encode_wav, spread, worst
@@ -161,6 +162,15 @@ def test_unreadable_audio_is_said(exp: Path, tmp_path: Path) -> None:
 
     shown = Page(utterance(item, Clips(10**6), DataDir(tmp_path))).text
     assert "No audio:" in shown and "allow_pipes" in shown and not (tmp_path / "ran").exists()
+
+
+def test_a_damaged_alignment_is_named(exp: Path, tmp_path: Path) -> None:
+    shutil.copytree(exp / "asr", tmp_path / "exp" / "asr")
+    path = tmp_path / "exp/asr/seed1/train/decode_joint_test/alignment.wer.jsonl"
+    for damage in ("{broken\n", '{"utt": "u"}\n', "[1]\n"):
+        path.write_text(damage)
+        with pytest.raises(DataError, match=r"alignment\.wer\.jsonl: not written by stxlib.bin.score"):
+            html.report_html(find_runs(tmp_path / "exp"), environment(), name="x", data=None)
 
 
 def test_examples() -> None:

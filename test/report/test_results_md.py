@@ -6,7 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
@@ -71,6 +73,18 @@ def test_an_unfinished_run_is_not_recorded(exp: Path, tmp_path: Path) -> None:
     written, left_out = record(find_runs(tmp_path / "exp"), tmp_path / "results")
     assert [path.name for path in written] == ["asr_seed1.json"]
     assert left_out == ["exp/asr/seed2/train: not recorded, as decode_joint_test has no score.json yet"]
+
+
+def test_the_pretraining_of_a_variant_is_its_own(exp: Path, tmp_path: Path) -> None:
+    for row in ("asr", "asr.small"):
+        shutil.copytree(exp / "asr" / "seed1", tmp_path / "exp" / row / "seed1")
+    for folder, seconds in (("pretrain/seed1", 200.0), ("asr.small/seed1/pretrain", 100.0)):
+        (tmp_path / "exp" / folder / "tensorboard").mkdir(parents=True)
+        metadata = {"json": json.dumps({"progress": {"step": 5, "seconds": seconds}})}
+        save_file({"x": np.zeros(1)}, tmp_path / "exp" / folder / "checkpoint.safetensors", metadata=metadata)
+    written, _ = record(find_runs(tmp_path / "exp"), tmp_path / "results")
+    found = {path.name: json.loads(path.read_text())["seconds"]["pretrain"] for path in written}
+    assert found == {"asr_seed1.json": 200.0, "asr.small_seed1.json": 100.0}
 
 
 def test_no_records(tmp_path: Path) -> None:
