@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+
+# What the machine refuses, whatever the code: a full disk, a quota, a folder of someone else.
+_REFUSALS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "give another folder, or change its permissions",
+    errno.EROFS: "give another folder",
+}
 
 
 class StxError(Exception):
@@ -20,9 +29,9 @@ class DataError(StxError):
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> int:
-    """Run a command's `main` and return its exit status: 0, 2 for a `StxError`, 130 for Ctrl-C.
+    """Run a command's `main` and return its exit status: 0, 2 for a `StxError` or what the machine refuses, 130 for Ctrl-C.
 
-    Only `StxError` is turned into a message; a defect of ours keeps its traceback.
+    Only these are turned into a message; a defect of ours keeps its traceback.
     """
     try:
         main(None)
@@ -37,4 +46,10 @@ def run(main: Callable[[Sequence[str] | None], None]) -> int:
         # `command | head`: the reader has gone, and the interpreter must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {where}{error.strerror}; {_REFUSALS[error.errno]}", file=sys.stderr)
+        return 2
     return 0
