@@ -29,6 +29,7 @@ def go_on(
     """
     progress, name = Progress(), run_dir.name
     checkpoint = load_checkpoint(run_dir.path, run_dir.log)
+    run_dir.purge_curves(after=-1)  # a start that was killed before its first checkpoint has left points
     if checkpoint is not None:
         metadata = checkpoint.metadata
         where = str(checkpoint.path)

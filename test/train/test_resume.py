@@ -179,6 +179,17 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_backup(
     assert_bit_equal(averaged(tmp_path / "whole"), averaged(tmp_path / "run"))
 
 
+def test_a_start_that_was_killed_before_its_first_checkpoint_leaves_no_points(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.raises(Stop):
+        train_toy(tmp_path, batches=ToyBatches(1, stop_before(3)), save_every=50, eval_every=50, log_every=1)
+    train_toy(tmp_path, save_every=50, eval_every=50, log_every=2)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [point.step for point in events.Scalars("train/loss")] == [2, 4, 6, 8, 10]
+
+
 def test_no_whole_checkpoint_is_an_error(tmp_path: Path) -> None:
     train_toy(tmp_path)
     for name in (NEWEST, BACKUP):
