@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from stxlib.data.batch import SpeechBatch
     from stxlib.data.data_dir import DataDir
-    from stxlib.data.loader import SpeechBatches
+    from stxlib.data.loader import DevBatches, SpeechBatches
     from stxlib.text.saved import Units
 
 # Of the training set, for mean and deviation of the features. Ten minutes fix them to well under a percent.
@@ -153,7 +153,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         is_main=distributed.is_main,
     )
     if distributed.is_main:
-        write_excluded(config.out, batches)
+        write_excluded(config.out, batches, dev)
 
     def inspect(objective: Any, batch: SpeechBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
         seen = objective.inspect(batch)
@@ -214,31 +214,25 @@ def spread_waves(
         yield wave[None], torch.tensor([len(wave)])
 
 
-def describe_data(config: TrainConfig, train: SpeechBatches, dev: Any) -> list[str]:
+def describe_data(config: TrainConfig, train: SpeechBatches, dev: DevBatches) -> list[str]:
     """Lines for the head of the log: hours, steps of an epoch, and what was left out."""
     lines = [
         f"data: train {config.train}: {train.num_seconds / 3600:.2f} h, {len(train.utts)} utterances, "
         f"{train.num_batches} steps an epoch of up to {config.batches.batch_seconds:g} s",
         f"data: dev {config.dev}: {len(dev.utts)} utterances",
     ]
-    for name, batches in (("train", train), ("dev", dev)):
-        for reason, utts in batches.excluded.items():
-            if utts:
-                shown = ", ".join(utts[:3])
-                lines.append(
-                    f"data: {name}: left out {len(utts)} utterances: {reason} ({shown}{', ...' if len(utts) > 3 else ''})"
-                )
+    lines += [f"data: {line}" for batches in (train, dev) for line in batches.excluded_lines()]
     return lines
 
 
-def write_excluded(folder: Path, batches: SpeechBatches) -> None:
-    """List every training utterance that was left out, with its reason, in `<run>/excluded`."""
+def write_excluded(folder: Path, train: SpeechBatches, dev: DevBatches) -> None:
+    """List every utterance that was left out, with its reason, in `<run>/excluded` and `<run>/excluded_dev`."""
     from stxlib.data.tables import write_table
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(
-        folder / "excluded", {utt: reason for reason, utts in batches.excluded.items() for utt in utts}
-    )
+    for name, batches in (("excluded", train), ("excluded_dev", dev)):
+        reasons = {utt: reason for reason, utts in batches.excluded.items() for utt in utts}
+        write_table(folder / name, reasons)
 
 
 def stage_name(folder: Path) -> str:

@@ -99,8 +99,9 @@ def test_a_run_leaves_all_that_decoding_needs(
     main(command(corpus, out))
     log = capsys.readouterr().out
     assert "pretrain command: " in log and "pretrain step 8/8 dev loss" in log
-    assert "left out 1 utterances: fewer_frames_than_units (train00)" in log
+    assert "train: 1 of 12 utterances left out: fewer_frames_than_units (train00)" in log
     assert read_table(out / "excluded") == {"train00": "fewer_frames_than_units"}
+    assert read_table(out / "excluded_dev") == {}
     moved = tmp_path / "elsewhere"
     out.rename(moved)
     recognizer = Recognizer.load(moved)
