@@ -136,10 +136,16 @@ def format_comparison(result: Comparison, figure: str, *, lower_is_better: bool)
     better, worse = (lower, higher) if lower_is_better else (higher, lower)
     how = "every swap" if result.is_exact else "random swaps"
     verdict = "significant at 5 %" if result.p < 0.05 else "not significant at 5 %"
+    least = 2 / 2**groups.size if result.is_exact else 0.0
+    limit = (
+        f"note: {groups.size} {groups.kind}s cannot give a p below {least:.4f}, whatever the systems do; score a larger set\n"
+        if least > 0.05
+        else ""
+    )
     return (
         f"{table}difference {result.difference:+.2f}{relative}, p = {format_p(result.p)} ({verdict})\n"
         f"two-sided paired randomization test, {how} over {groups.size} {groups.kind}s; "
-        f"utterances better {better}, equal {result.changed[1]}, worse {worse}\n"
+        f"utterances better {better}, equal {result.changed[1]}, worse {worse}\n{limit}"
     )
 
 

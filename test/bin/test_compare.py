@@ -36,6 +36,19 @@ def test_what_it_prints_and_writes(folder: Path, capsys: pytest.CaptureFixture[s
     assert found["is_exact"] and found["p"] == pytest.approx(2 / 2**5)
 
 
+def test_a_set_too_small_for_the_test_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    utts = [f"u{i}" for i in range(5)]
+    for number, utt_count in ((0, 5), (1, 4)):
+        write_table(
+            folder / f"few{number}/text", {utt: "a b" if i < utt_count else "a" for i, utt in enumerate(utts)}
+        )
+    write_table(folder / "few/text", dict.fromkeys(utts, "a b"))
+    main(["--ref", str(folder / "few"), "--baseline", str(folder / "few1"), "--system", str(folder / "few0")])
+    assert "note: 5 utterances cannot give a p below 0.0625" in capsys.readouterr().out
+    main(["--ref", str(folder / "ref"), "--baseline", str(folder / "a"), "--system", str(folder / "b")])
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_several_seeds(folder: Path) -> None:
     out = folder / "comparison.json"
     seeds = [str(folder / "b"), str(folder / "c")]
