@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-# What the machine refuses, whatever the code: a full disk, a quota, a folder of someone else.
+# What the machine refuses, whatever the code: a full disk, a quota, a folder of someone else, a file where a folder should be.
 _REFUSALS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EACCES: "give another folder, or change its permissions",
     errno.EROFS: "give another folder",
+    errno.ENOTDIR: "it is a file where a folder is needed: give another path",
+    errno.EEXIST: "it is a file where a folder is needed: give another path",
 }
 
 

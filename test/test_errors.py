@@ -22,6 +22,11 @@ from stxlib.errors import ConfigError, DataError, run
             "error: No space left on device; free some space\n",
         ),
         (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x/a.txt"),
+            2,
+            "error: /x/a.txt: Not a directory; it is a file where a folder is needed: give another path\n",
+        ),
+        (
             PermissionError(errno.EACCES, "Permission denied", "/x/y"),
             2,
             "error: /x/y: Permission denied; give another folder, or change its permissions\n",
