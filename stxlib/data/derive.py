@@ -94,6 +94,9 @@ def choose(
 
     The draw is a function of the seed; a smaller one is contained in a larger one with the same seed.
     """
+    for name, limit in (("utterances", num_utts), ("hours", hours), ("speakers", num_speakers)):
+        if limit is not None and not limit > 0:
+            raise DataError(f"{data.path}: {limit} {name} cannot be drawn; give a number above 0")
     utts = list(data.utts)
     shuffler = random.Random(seed)
     if num_speakers is not None:

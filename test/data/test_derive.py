@@ -128,6 +128,9 @@ def test_draws_are_nested_and_a_function_of_the_seed(make_data_dir: MakeDataDir)
     one = choose(data, num_speakers=1)
     assert len({data.table("utt2spk")[utt] for utt in one}) == 1
     assert len(one) == 10
+    for limits in ({"num_utts": -1}, {"num_speakers": 0}, {"hours": float("nan")}):
+        with pytest.raises(DataError, match="cannot be drawn; give a number above 0"):
+            choose(data, **limits)  # type: ignore[arg-type]
     for limits in ({"num_utts": 21}, {"num_speakers": 3}, {"hours": 1.0}):
         with pytest.raises(DataError, match="ask for"):
             choose(data, **limits)  # type: ignore[arg-type]
