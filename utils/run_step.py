@@ -27,6 +27,7 @@ from typing import IO, Any
 import stamp
 
 KEPT_STAGES = (3, 4, 5)  # what they made is never overwritten unasked
+GROWING_STAGES = (1, 7)  # of a corpus, and of all that was scored, a new file counts
 KEPT = 99  # exit status that tells utils/stages.sh that nothing was run
 
 
@@ -72,7 +73,7 @@ def run_step(args: argparse.Namespace, log: IO[str]) -> int:
     now = stamp.describe(args.command, old)
     if old is not None:
         is_done = old["state"] == "done"
-        lines = stamp.differences(old, now, new_files_count=args.stage == 1)
+        lines = stamp.differences(old, now, new_files_count=args.stage in GROWING_STAGES)
         if not lines and is_done and all(Path(p).exists() for p in old["outputs"]):
             print(f"{args.name}: up to date", flush=True)
             return 0

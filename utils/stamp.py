@@ -165,8 +165,8 @@ def fingerprint(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
 def differences(old: dict[str, Any], new: dict[str, Any], new_files_count: bool) -> list[str]:
     """What changed, one line a key.
 
-    new_files_count: whether a file that was not there before is a change. Only for a corpus: to a data directory, later stages add
-    tables of their own.
+    new_files_count: whether a file that was not there before is a change. Not for a data directory: to it, later stages add tables of
+    their own.
     """
     lines = []
     for section, where in (("command", ""), ("config", f" ({new['config_file']})")):

@@ -357,6 +357,11 @@ def test_a_report_that_was_deleted_is_made_again(clone: Path) -> None:
     )
     assert run(clone, "--stage", "7").returncode == 0
     assert "report: up to date" in run(clone, "--stage", "7").stdout
+    scored = recipe_of(clone) / "exp" / "asr" / "seed2" / "score.json"  # another seed has been scored
+    scored.parent.mkdir(parents=True)
+    scored.write_text("{}")
+    assert "exp/asr/seed2/: new: score.json" in run(clone, "--stage", "7").stdout
+    assert "report: up to date" in run(clone, "--stage", "7").stdout
     (recipe_of(clone) / "exp" / "RESULTS.md").unlink()
     assert "up to date" not in run(clone, "--stage", "7").stdout
     assert (recipe_of(clone) / "exp" / "RESULTS.md").exists()
