@@ -11,7 +11,7 @@ prints `<path><tab><text>` for each file. From Python:
     print(transcript.text)
 
 A file of up to `max_seconds` is recognized whole, by the same steps as in `stxlib.bin.decode`, so its text is the same; a longer
-one is cut at its quietest places (see stxlib.decode.pauses).
+one is cut at its pauses (see stxlib.decode.pauses).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TranscribeConfig:
     )
     """how to search"""
     max_seconds: float = 15.0
-    """longer files are cut at pauses into pieces of at most this length; at least 2"""
+    """longer files are cut at pauses, into pieces of at most this length; at least 2"""
     batch_seconds: float = 120.0
     """seconds of audio that are recognized at once, padding included"""
     device: Literal["auto", "cpu", "cuda"] = "auto"

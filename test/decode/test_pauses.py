@@ -39,6 +39,28 @@ def test_cuts_lie_in_pauses(silence: float) -> None:
         assert start + 0.1 < cut < end - 0.1
 
 
+def test_a_long_wave_is_cut_at_every_clear_pause() -> None:
+    """Networks are trained on utterances: a piece does not go on over a pause because it may."""
+    wave = noise(
+        (2.5, 0.1), (0.5, 1e-3), (2.2, 0.1), (0.5, 0.0), (1.0, 0.1), (0.5, 0.0), (2.5, 0.1), (1.5, 0.0)
+    )
+    cuts = [end / RATE for _, end in cut_at_pauses(wave, RATE, 8.0)[:-1]]
+    # The third pause comes when its piece is shorter than 2 s, and nothing comes after the last.
+    expected = [(2.5, 3.0), (5.2, 5.7)]
+    assert len(cuts) == len(expected)
+    for cut, (start, end) in zip(cuts, expected, strict=True):
+        assert start < cut < end
+    assert cut_at_pauses(wave, RATE, 12.5) == [(0, len(wave))]
+
+
+def test_a_pause_in_noise_is_not_clear() -> None:
+    wave = noise((3.0, 0.1), (0.5, 0.03), (7.0, 0.1))
+    assert (
+        cut_at_pauses(wave, RATE, 10.0)[0][1] >= 5 * RATE
+    )  # as without it: between half of max_seconds and max_seconds
+    assert cut_at_pauses(wave, RATE, 4.0)[0][1] == pytest.approx(3.25 * RATE, abs=0.1 * RATE)
+
+
 @pytest.mark.parametrize("seconds", [3.01, 6.0, 20.0, 61.7])
 @pytest.mark.parametrize("level", [0.0, 0.1])
 def test_pieces_are_the_whole_wave_and_none_is_too_long_or_a_crumb(seconds: float, level: float) -> None:
