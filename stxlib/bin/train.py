@@ -116,6 +116,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         freeze(network, config.freeze)
     if config.init is not None:
         facts += report.lines(network)
+        facts += compare_units(config.init, units)
     sample_rate = network.sample_rate
     if "encoder.mean" not in loaded:
         waves = spread_waves(data, sample_rate, NORMALIZATION_SECONDS, allow_pipes=config.allow_pipes)
@@ -181,6 +182,22 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         save_network(config.out, network, config.network, sizes=sizes, units_dir=config.units)
         run_dir.log(f"{run_dir.name} saved {config.out}: {told}")
     distributed.barrier()
+
+
+def compare_units(init: Path, units: Units) -> list[str]:
+    """A line for each vocabulary of the network at `init` that has other symbols than ours: its heads fit by their sizes alone."""
+    from stxlib.text.saved import load_units
+
+    if not (init / "units").is_dir():
+        return []
+    theirs = load_units(init / "units")
+    pairs = (("tokens", theirs.tokens, units.tokens), ("units", theirs.units, units.units))
+    return [
+        f"init: WARNING: the {name} of {init} are others than those of --units; what was learnt about them starts wrong "
+        "(leave such parts out by init_patterns.exclude)"
+        for name, old, new in pairs
+        if old.symbols != new.symbols
+    ]
 
 
 def encoder_of(data: DataDir, units: Units) -> Any:

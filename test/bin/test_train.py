@@ -129,7 +129,12 @@ def test_a_run_begins_with_another_and_its_frozen_part_stays(
     before, after = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"backbone", "unit_head"}
-    assert "missing 0, unexpected 0, frozen" in capsys.readouterr().out
+    log = capsys.readouterr().out
+    assert "missing 0, unexpected 0, frozen" in log and "WARNING" not in log
+    symbols = first / "units/units/symbols.txt"
+    symbols.write_text(symbols.read_text().replace("<unk>\n", "<unk>\n_", 1))
+    main(command(corpus, tmp_path / "other", "--init", str(first), steps=1))
+    assert "WARNING: the units of" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="matches none"):
         main(command(corpus, tmp_path / "third", "--init", str(first), "--init_patterns.include", "encodr.*"))
 
