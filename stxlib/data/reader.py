@@ -21,6 +21,9 @@ from stxlib.errors import StxError
 # How many other utterances are tried where nothing of a job can be read.
 _MAX_SUBSTITUTES = 100
 
+# Padded lengths are multiples of this.
+_GRID_SECONDS = 0.32
+
 
 class ReadJob(NamedTuple):
     """Utterances (indices into the reader's list) with their augmentation seeds."""
@@ -96,7 +99,9 @@ class Reader(Dataset[Any]):
                     f"{unreadable[0][1]} ({len(unreadable)} utterances in a row cannot be read)"
                 )
         wave_lens = np.array([len(wave) for _, _, wave in read], dtype=np.int64)
-        waves = np.zeros((len(read), int(wave_lens.max(initial=0))), dtype=np.float32)
+        # CPU kernels are compiled for each new shape: with some lengths instead of all, a step is a fifth faster.
+        grid = int(_GRID_SECONDS * self.sample_rate)
+        waves = np.zeros((len(read), -(-int(wave_lens.max(initial=0)) // grid) * grid), dtype=np.float32)
         for row, (_, _, wave) in zip(waves, read, strict=True):
             row[: len(wave)] = wave
         return Waves(
