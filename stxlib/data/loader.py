@@ -13,7 +13,7 @@ import torch
 from stxlib.data.augment import Augment, AugmentConfig
 from stxlib.data.batch import SpeechBatch, WaveBatch, pad
 from stxlib.data.data_dir import DataDir
-from stxlib.data.reader import Reader, ReadJob, Waves, read_jobs
+from stxlib.data.reader import Reader, ReadJob, Waves, padded_length, read_jobs
 from stxlib.data.sampler import BatchConfig, BucketSampler
 from stxlib.errors import DataError
 
@@ -225,7 +225,7 @@ class SpeechBatches(_Labelled):
         """The largest batch that can occur, at the slowest speed, for a test of memory: true labels, noise for audio."""
         indices = self._sampler.worst_shard(shard)
         wave_lens = np.ceil(self._slowest[indices] * self.sample_rate).astype(np.int64)
-        waves = np.zeros((len(indices), int(wave_lens.max())), dtype=np.float32)
+        waves = np.zeros((len(indices), padded_length(wave_lens, self.sample_rate)), dtype=np.float32)
         noise = np.random.Generator(np.random.Philox(key=self.seed & (1 << 64) - 1))
         for row, num_samples in zip(waves, wave_lens, strict=True):
             row[:num_samples] = noise.standard_normal(num_samples, dtype=np.float32) * np.float32(0.1)
