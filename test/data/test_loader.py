@@ -293,7 +293,7 @@ def test_decoding_collects_unreadable_audio(
     assert sorted([utt for batch in read for utt in batch.utts] + ["ütt-005"]) == list(data.utts)
     lens = [int(length) for batch in read for length in batch.wave_lens]
     assert lens == sorted(lens, reverse=True)
-    assert all(batch.waves.numel() <= 48000 for batch in read)
+    assert all(len(batch.utts) * int(batch.wave_lens.max()) <= 48000 for batch in read)
     parts = [WaveBatches(data, part=part, num_parts=3, **options) for part in range(3)]
     assert sorted(utt for part in parts for utt in part.utts) == list(data.utts)
 
