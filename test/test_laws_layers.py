@@ -9,7 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stxlib"
-FREE = {"atomic", "config", "errors", "ratio", "revision"}  # single modules that every layer may import
+FREE = {
+    "atomic",
+    "config",
+    "config_options",
+    "config_yaml",
+    "errors",
+    "ratio",
+    "revision",
+}  # single modules that every layer may import
 EVERYTHING = {
     "bin",
     "report",
