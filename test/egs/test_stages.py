@@ -410,7 +410,7 @@ def test_a_stopped_recipe_lets_its_step_save_and_stop(clone: Path, whom: str) ->
     while "at it" not in recipe.stdout.readline():
         assert recipe.poll() is None
     recipe.send_signal(signal.SIGTERM if whom == "recipe" else signal.SIGKILL)
-    rest, _ = recipe.communicate(timeout=20)
+    rest = rest_of(recipe)
     deadline = time.monotonic() + 10
     while not (recipe_of(clone) / "saved").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -424,9 +424,22 @@ def test_a_stopped_recipe_lets_its_step_save_and_stop(clone: Path, whom: str) ->
         assert "last lines" not in rest and "failed" not in rest
 
 
+def rest_of(recipe: subprocess.Popen[str]) -> str:
+    """What a recipe still prints, to its end. `communicate(timeout=...)` would lose what readline has read ahead."""
+    assert recipe.stdout is not None
+    with recipe.stdout:
+        rest = recipe.stdout.read()
+    recipe.wait(timeout=60)
+    return rest
+
+
 SEVERAL = """
 import os, pathlib, signal, sys, time
 rank, kind = os.environ["RANK"], pathlib.Path("kind").read_text()
+def save(*_):
+    print("the checkpoint is saved", rank, flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
 print("at it", rank, flush=True)
 if kind == "user's error":
     sys.exit(2)
@@ -434,10 +447,6 @@ if kind == "ours" and rank == "1":
     raise RuntimeError("a defect")
 if kind == "killed" and rank == "1":
     os.kill(os.getpid(), signal.SIGKILL)
-def save(*_):
-    print("the checkpoint is saved", rank, flush=True)
-    sys.exit(143)
-signal.signal(signal.SIGTERM, save)
 time.sleep(30)
 """
 
@@ -481,7 +490,7 @@ def test_several_processes_end_as_one_does(
     if kind == "terminated":
         time.sleep(0.5)
         recipe.send_signal(signal.SIGTERM)
-    printed = before + recipe.communicate(timeout=60)[0]
+    printed = before + rest_of(recipe)
     assert recipe.returncode == status, printed
     assert all(words in printed for words in wanted), printed
     assert not any(words in printed for words in [*unwanted, "SignalException"]), printed
