@@ -1,0 +1,194 @@
+"""Precision, recall and F1 of classes, from what was found, missed and made up of each.
+
+A class that occurs on neither side is not counted anywhere; one that occurs on one side only counts, with 0 for the
+ratio that nothing divides (scikit-learn's conventions, with `zero_division=0`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stxlib.score.metric import Array, Counts, percent
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How one class fared."""
+
+    correct: float
+    reference: float
+    "how often it is in the references"
+    predicted: float
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.correct + other.correct, self.reference + other.reference, self.predicted + other.predicted
+        )
+
+    @property
+    def precision(self) -> float:
+        """correct / predicted, 0..1; 0 where nothing was predicted."""
+        return self.correct / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """correct / reference, 0..1; 0 where the references have none."""
+        return self.correct / self.reference if self.reference else 0.0
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall, 0..1; 0 where nothing is correct."""
+        return 2 * self.correct / (self.reference + self.predicted) if self.correct else 0.0
+
+    def as_json(self) -> dict[str, float]:
+        """tp, fp, fn, and precision, recall, f1 in percent."""
+        return {
+            "tp": self.correct,
+            "fp": self.predicted - self.correct,
+            "fn": self.reference - self.correct,
+            "precision": 100 * self.precision,
+            "recall": 100 * self.recall,
+            "f1": 100 * self.f1,
+        }
+
+
+NOTHING = Tally(0, 0, 0)
+
+
+def tally_classes(references: Sequence[str], predictions: Sequence[str]) -> dict[str, Tally]:
+    """One class an utterance on both sides: class -> tally, sorted.
+
+    An empty prediction is none: it misses its reference, and is no class of its own.
+    Raises ValueError when the sides have different lengths.
+    """
+    pairs = list(zip(references, predictions, strict=True))
+    reference, predicted = Counter(references), Counter(filter(None, predictions))
+    correct = Counter(one for one, other in pairs if one == other)
+    return {
+        label: Tally(correct[label], reference[label], predicted[label])
+        for label in sorted(reference.keys() | predicted.keys())
+    }
+
+
+def mean_of(tallies: Iterable[Tally]) -> dict[str, float]:
+    """Unweighted means of precision, recall and f1 over the classes that were seen, 0..1; nan where none was."""
+    seen = [tally for tally in tallies if tally.reference or tally.predicted]
+    return {
+        name: sum(getattr(tally, name) for tally in seen) / len(seen) if seen else float("nan")
+        for name in ("precision", "recall", "f1")
+    }
+
+
+def per_label(tallies: Mapping[str, Tally]) -> dict[str, dict[str, float]]:
+    """`details.per_label` of a score."""
+    return {label: tally.as_json() for label, tally in tallies.items()}
+
+
+def confusion(references: Sequence[str], predictions: Sequence[str]) -> dict[str, Any]:
+    """`details.confusion` of a score: how often each reference (row) was taken for each prediction (column).
+
+    Only classes that occur; an empty prediction is the class `(none)`.
+    """
+    named = [prediction or "(none)" for prediction in predictions]
+    labels = sorted({*references, *named})
+    found = Counter(zip(references, named, strict=True))
+    return {"labels": labels, "rows": [[found[row, column] for column in labels] for row in labels]}
+
+
+def f1_percent(correct: Array, reference: Array, predicted: Array) -> Array:
+    """100 * F1 elementwise; nan where neither side has any."""
+    return percent(2 * np.asarray(correct), np.asarray(reference) + np.asarray(predicted))
+
+
+def ratio_percent(correct: Array, whole: Array, reference: Array, predicted: Array) -> Array:
+    """100 * correct / whole elementwise; 0 where `whole` is 0, and nan where neither side has any."""
+    seen = (np.asarray(reference) + np.asarray(predicted)) != 0
+    return np.where(seen, np.nan_to_num(percent(correct, whole)), np.nan)
+
+
+@dataclass(frozen=True)
+class ClassColumns:
+    """The counts of many classes as columns of a score, and figures of their sums.
+
+    Columns: `<prefix>correct`, `<prefix>reference`, `<prefix>predicted`, and of each class X `<prefix>correct:X` and so
+    on: a name with a colon is a part of the count before it.
+    """
+
+    labels: tuple[str, ...]
+    "the classes that have columns of their own; without them there is no macro or weighted mean"
+    prefix: str = ""
+
+    def of(self, tallies: Sequence[Mapping[str, Tally]]) -> dict[str, Array]:
+        """The columns (utterances,) from the tallies of each utterance."""
+        columns = {
+            self._name(part, label): np.zeros(len(tallies)) for label in ("", *self.labels) for part in _PARTS
+        }
+        own = set(self.labels)
+        for row, of_utt in enumerate(tallies):
+            for label, tally in of_utt.items():
+                for part in _PARTS:
+                    columns[self._name(part)][row] += getattr(tally, part)
+                    if label in own:
+                        columns[self._name(part, label)][row] += getattr(tally, part)
+        return columns
+
+    def micro(self, counts: Counts) -> dict[str, Array]:
+        """precision, recall and f1 over all classes pooled, in percent, elementwise; nan where neither side has any."""
+        return _ratios(*self._columns(counts))
+
+    def macro(self, counts: Counts) -> dict[str, Array]:
+        """Means of the classes' precision, recall and f1 over those that were seen, in percent, elementwise."""
+        return self._mean(
+            counts, lambda correct, reference, predicted: (reference + predicted > 0).astype(float)
+        )
+
+    def weighted(self, counts: Counts) -> dict[str, Array]:
+        """The same, each class weighted by its references."""
+        return self._mean(counts, lambda correct, reference, predicted: reference)
+
+    def tallies(self, counts: Counts) -> dict[str, Tally]:
+        """Class -> tally of the whole set."""
+        return {
+            label: Tally(*(_number(column.sum()) for column in self._columns(counts, label)))
+            for label in self.labels
+        }
+
+    def _mean(self, counts: Counts, weigh: Callable[[Array, Array, Array], Array]) -> dict[str, Array]:
+        shape = np.shape(counts[self._name("correct")])
+        sums, total = dict.fromkeys(("precision", "recall", "f1"), np.zeros(shape)), np.zeros(shape)
+        for label in self.labels:
+            columns = self._columns(counts, label)
+            weight = weigh(*columns)
+            total = total + weight
+            for name, value in _ratios(*columns).items():
+                sums[name] = sums[name] + weight * np.nan_to_num(value)
+        return {name: percent(value / 100, total) for name, value in sums.items()}
+
+    def _columns(self, counts: Counts, label: str = "") -> tuple[Array, Array, Array]:
+        correct, reference, predicted = (
+            np.asarray(counts[self._name(part, label)], np.float64) for part in _PARTS
+        )
+        return correct, reference, predicted
+
+    def _name(self, part: str, label: str = "") -> str:
+        return f"{self.prefix}{part}:{label}" if label else f"{self.prefix}{part}"
+
+
+_PARTS = ("correct", "reference", "predicted")
+
+
+def _ratios(correct: Array, reference: Array, predicted: Array) -> dict[str, Array]:
+    return {
+        "precision": ratio_percent(correct, predicted, reference, predicted),
+        "recall": ratio_percent(correct, reference, reference, predicted),
+        "f1": f1_percent(correct, reference, predicted),
+    }
+
+
+def _number(value: float) -> float:
+    return int(value) if float(value).is_integer() else float(value)
