@@ -1,4 +1,4 @@
-"""Tokens and units of a run: learnt from text, saved as one folder, and read back."""
+"""Tokens, units and targets of a run: learnt from text and labels, saved as one folder, and read back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.text.lexicon import LexiconConfig
 from stxlib.text.normalize import NormalizationConfig
 from stxlib.text.phones import EspeakConfig, SubwordsConfig, UnitVocabulary
+from stxlib.text.target_vocabulary import TargetsConfig, TargetVocabulary
+from stxlib.text.targets import Targets
 from stxlib.text.tokenizer import SentencePieceConfig, SubwordTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitsConfig:
-    """What text is made of: tokens for the decoder, units for the CTC at the latent layer."""
+class _SpellingConfig:
+    """`units.yaml` of a saved folder."""
 
     normalization: NormalizationConfig = field(default_factory=NormalizationConfig)
     """what is done to text before anything else"""
@@ -27,24 +29,45 @@ class UnitsConfig:
     """what the CTC at the latent layer writes"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnitsConfig(_SpellingConfig):
+    """What text is made of (tokens for the decoder, units for the CTC at the latent layer), and what is written of an utterance."""
+
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
+    """what the decoder writes of an utterance: its words, its meaning"""
+
+
 @dataclass(frozen=True)
 class Units:
-    """Everything between text and ids. Can be pickled."""
+    """Everything between text and ids, between labels and text. Can be pickled."""
 
     tokens: SubwordTokenizer
     units: UnitVocabulary
     config: UnitsConfig
+    targets: Targets = field(default_factory=lambda: Targets(TargetVocabulary()))
+    """labels <-> text; its symbols are tokens"""
+
+    def __post_init__(self) -> None:
+        if missing := [symbol for symbol in self.targets.symbols if symbol not in self.tokens.config.symbols]:
+            raise DataError(f"symbols of targets without a token: {' '.join(missing)}; run stage 2 again")
 
 
 def save_units(units: Units, folder: Path) -> None:
-    """Write a folder of `units.yaml`, `tokens/`, `units/`, in place of one that is there: all or nothing."""
+    """Write a folder of `units.yaml`, `tokens/`, `units/`, in place of one that is there: all or nothing.
+
+    Where there is more than recognition, `targets.yaml` holds the tasks, the tag set, and the classes and types of the training set.
+    """
     if folder.exists() and any(folder.iterdir()) and not (folder / "units.yaml").exists():
         raise ConfigError(f"{folder}: holds something else than units; give another folder")
     draft = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     units.tokens.save(draft / "tokens")
     units.units.save(draft / "units")
-    (draft / "units.yaml").write_text(dump_config(units.config), "utf-8")
+    config = units.config
+    spelling = _SpellingConfig(normalization=config.normalization, tokens=config.tokens, units=config.units)
+    (draft / "units.yaml").write_text(dump_config(spelling), "utf-8")
+    if units.targets.symbols:
+        units.targets.vocabulary.save(draft / "targets.yaml")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
 
@@ -53,7 +76,16 @@ def load_units(folder: Path | str) -> Units:
     """Read what `save_units` wrote. Raises DataError for a missing, incomplete or inconsistent folder."""
     folder = Path(folder)
     try:
-        config = load_config(UnitsConfig, folder / "units.yaml")
+        spelling = load_config(_SpellingConfig, folder / "units.yaml")
     except ConfigError as error:
         raise DataError(f"{folder}: not a folder of units: {error}; run stage 2") from None
-    return Units(SubwordTokenizer.load(folder / "tokens"), UnitVocabulary.load(folder / "units"), config)
+    path = folder / "targets.yaml"
+    vocabulary = TargetVocabulary.load(path) if path.exists() else TargetVocabulary()
+    config = UnitsConfig(
+        normalization=spelling.normalization,
+        tokens=spelling.tokens,
+        units=spelling.units,
+        targets=vocabulary.config,
+    )
+    tokens = SubwordTokenizer.load(folder / "tokens")
+    return Units(tokens, UnitVocabulary.load(folder / "units"), config, Targets(vocabulary))
