@@ -1,10 +1,10 @@
 """Learn tokens and units from text, and write the units of every set: stage 2 of every recipe.
 
     python -m stxlib.bin.tokenize --config conf/units.yaml --train data/train/text data/text_only/text \
-        --sets data/train data/dev data/test data/text_only --out exp/units
+        --labels data/train --sets data/train data/dev data/test data/text_only --out exp/units
 
 writes the self-contained folder `exp/units` (`stxlib.text.saved.load_units` reads it), and the stream `units`
-into each set that has text.
+into each set that has text. The tasks of `targets` take their classes and types from the label streams of --labels.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from stxlib.config import parse_config
 from stxlib.data.tables import read_table, write_table
+from stxlib.data.target_labels import learn_targets, notes_on
 from stxlib.errors import ConfigError, DataError, run
 from stxlib.text.saved import Units, UnitsConfig, save_units
+from stxlib.text.target_vocabulary import KINDS
 from stxlib.text.text_to_units import TextToUnits
 from stxlib.text.tokenizer import SubwordTokenizer
 
@@ -45,6 +47,8 @@ class TokenizeConfig(UnitsConfig):
 
     train: tuple[Path, ...]
     """text to learn from: tables `text`, data directories, or one sentence a line (.txt, .gz)"""
+    labels: tuple[Path, ...] = ()
+    """data directories of the training set: their label streams give the classes and types of `targets.tasks`"""
     sets: tuple[Path, ...] = ()
     """data directories that get the stream `units`, where they have `text`"""
     out: Path
@@ -66,13 +70,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     training = [line for path in config.train for line in read_sentences(path)]
     texts = {path: _read_text(path) for path in config.sets}
 
-    settings = UnitsConfig(normalization=config.normalization, tokens=config.tokens, units=config.units)
-    tokens = SubwordTokenizer.train(training, settings.tokens, settings.normalization)
+    settings = UnitsConfig(
+        normalization=config.normalization, tokens=config.tokens, units=config.units, targets=config.targets
+    )
+    targets = learn_targets(settings.targets, config.labels)
+    tokens = SubwordTokenizer.train(
+        map(targets.escape_words, training),
+        replace(settings.tokens, symbols=tuple(dict.fromkeys((*settings.tokens.symbols, *targets.symbols)))),
+        settings.normalization,
+    )
     # All at once: each distinct line is looked up once, and a lexicon's missing words come in one message.
     lines = list(dict.fromkeys(chain(training, *(text.values() for text in texts.values()))))
     to_units = TextToUnits(settings, tokens, num_jobs=config.num_jobs or _num_cpus())
     units_of = dict(zip(lines, to_units(lines), strict=True))
-    units = Units(tokens, to_units.vocabulary([units_of[line] for line in training]), settings)
+    units = Units(tokens, to_units.vocabulary([units_of[line] for line in training]), settings, targets)
 
     save_units(units, config.out)
     print(_describe(units, len(training), config.out))
@@ -87,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         row, more = _summarize(path, text, stream, units)
         rows.append(row)
         notes.extend(more)
+    for path in dict.fromkeys((*config.labels, *texts)):
+        notes.extend(notes_on(targets, path))
     print("\n".join([*_align(rows), *notes]))
 
 
@@ -116,12 +129,19 @@ def _read_text(path: Path) -> dict[str, str]:
 
 def _describe(units: Units, num_lines: int, out: Path) -> str:
     tokens, kind = units.tokens, units.config.tokens.model_type
+    num_targets = len(units.targets.symbols)
+    of_targets = f", {num_targets} symbols of targets" if num_targets else ""
+    num_configured = len(units.config.tokens.symbols)
     lines = [
         f"learnt from {num_lines} lines",
-        f"tokens: {tokens.vocab_size} ({kind}, {len(tokens.config.symbols)} of them configured symbols)",
+        f"tokens: {tokens.vocab_size} ({kind}, {num_configured} of them configured symbols{of_targets})",
         f"units: {units.units.vocab_size} ({units.config.units.kind})",
         f"written to {out}",
     ]
+    if num_targets:
+        names = units.targets.vocabulary.names
+        kinds = [f"{len(names[name])} {name}" for name in KINDS if names.get(name)]
+        lines.insert(2, f"targets: {', '.join(kinds)}; tasks {' '.join(units.targets.tasks)}")
     if tokens.cap_message:
         lines.insert(2, tokens.cap_message)
     return "\n".join(lines)
@@ -131,6 +151,7 @@ def _summarize(
     path: Path, text: dict[str, str], stream: dict[str, list[str]], units: Units
 ) -> tuple[tuple[str, ...], list[str]]:
     """One row of the summary, and what should be told about the set besides."""
+    text = {utt: units.targets.escape_words(line) for utt, line in text.items()}
     tokens = {utt: units.tokens.encode(line) for utt, line in text.items()}
     num_words = sum(len(line.split()) for line in text.values())
     num_tokens = sum(map(len, tokens.values()))

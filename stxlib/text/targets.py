@@ -96,7 +96,7 @@ class Targets:
         self.streams(task, labels.keys())
         symbol = self.vocabulary.symbol
         if task == "asr":
-            return self._escaped(labels["text"])
+            return self.escape_words(labels["text"])
         if task == "intent":
             _, scenario, action = intent_of(labels)
             return " ".join(self._intent_words(scenario, action))
@@ -104,7 +104,7 @@ class Targets:
             frame = read_frame(labels["semantics"])
             words = self._intent_words(frame.scenario, frame.action)
             for slot in frame.slots:
-                words += [symbol("slot", slot.type), *self._escaped(slot.filler).split()]
+                words += [symbol("slot", slot.type), *self.escape_words(slot.filler).split()]
             return " ".join(words)
         if task == "ner":
             spans, _ = self._spans(labels)
@@ -113,6 +113,10 @@ class Targets:
         if task == "sentiment":
             return symbol("sentiment", labels["sentiment"])
         return " ".join(self._tree_words(read_tree(labels["parse"])))
+
+    def escape_words(self, text: str) -> str:
+        """A text in which no word is a symbol: those that look like one have a backslash before them."""
+        return re.sub(r"\S+", lambda match: escape(match[0], self._is_symbol), text) if self.symbols else text
 
     def unplaced(self, labels: Mapping[str, str]) -> dict[str, int]:
         """How many entities of an utterance cannot be marked as given, by the rules of `place_entities`."""
@@ -152,9 +156,6 @@ class Targets:
         return {
             symbol: meaning[1] for symbol, meaning in meanings if meaning is not None and meaning[0] == kind
         }
-
-    def _escaped(self, text: str) -> str:
-        return re.sub(r"\S+", lambda match: escape(match[0], self._is_symbol), text) if self.symbols else text
 
     def _intent_words(self, scenario: str, action: str) -> list[str]:
         words = [self.vocabulary.symbol("scenario", scenario)]

@@ -30,7 +30,8 @@ class TextToUnits:
         spoken = [" ".join(word for word in line.split() if word not in symbols) for line in lines]
         if self._g2p is None or isinstance(self._config.units, SubwordsConfig):
             table = self._tokens.symbols
-            return [[table[i] for i in self._tokens.encode(line)] for line in spoken]
+            # A word that looks like a symbol of the targets is a word here: nothing but words is spoken.
+            return [[table[i] for i in self._tokens.encode(line, with_symbols=False)] for line in spoken]
         # Phones need words, also where tokens are made without blanks.
         normalization = replace(self._config.normalization, whitespace="collapse")
         words = self._g2p([normalize(line, normalization) for line in spoken])

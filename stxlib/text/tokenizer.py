@@ -135,10 +135,13 @@ class SubwordTokenizer:
         """Number of token ids, with the special ones and the symbols."""
         return len(self.symbols)
 
-    def encode(self, text: str) -> list[int]:
-        """Return the token ids of `text`, without <sos> and <eos>."""
+    def encode(self, text: str, *, with_symbols: bool = True) -> list[int]:
+        """Return the token ids of `text`, without <sos> and <eos>.
+
+        with_symbols: a word that equals a symbol is that symbol; otherwise it is a word like any other.
+        """
         ids: list[int] = []
-        for is_symbol, words in _runs(text, self._symbol_ids):
+        for is_symbol, words in _runs(text, self._symbol_ids if with_symbols else ()):
             if is_symbol:
                 ids.extend(self._symbol_ids[word] for word in words)
             else:
