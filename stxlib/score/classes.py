@@ -120,7 +120,8 @@ class ClassColumns:
     """
 
     labels: tuple[str, ...]
-    "the classes that have columns of their own; without them there is no macro or weighted mean"
+    """the classes that `of` gives columns of their own; without them there is no macro or weighted mean. Figures go by
+    the classes that they find in the counts, as two systems that are compared may have different ones"""
     prefix: str = ""
 
     def of(self, tallies: Sequence[Mapping[str, Tally]]) -> dict[str, Array]:
@@ -151,17 +152,11 @@ class ClassColumns:
         """The same, each class weighted by its references."""
         return self._mean(counts, lambda correct, reference, predicted: reference)
 
-    def tallies(self, counts: Counts) -> dict[str, Tally]:
-        """Class -> tally of the whole set."""
-        return {
-            label: Tally(*(_number(column.sum()) for column in self._columns(counts, label)))
-            for label in self.labels
-        }
-
     def _mean(self, counts: Counts, weigh: Callable[[Array, Array, Array], Array]) -> dict[str, Array]:
         shape = np.shape(counts[self._name("correct")])
         sums, total = dict.fromkeys(("precision", "recall", "f1"), np.zeros(shape)), np.zeros(shape)
-        for label in self.labels:
+        first = f"{self.prefix}{_PARTS[0]}:"
+        for label in (name.removeprefix(first) for name in counts if name.startswith(first)):
             columns = self._columns(counts, label)
             weight = weigh(*columns)
             total = total + weight
@@ -188,7 +183,3 @@ def _ratios(correct: Array, reference: Array, predicted: Array) -> dict[str, Arr
         "recall": ratio_percent(correct, reference, reference, predicted),
         "f1": f1_percent(correct, reference, predicted),
     }
-
-
-def _number(value: float) -> float:
-    return int(value) if float(value).is_integer() else float(value)
