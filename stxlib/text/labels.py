@@ -103,7 +103,12 @@ def _entities_of(items: Any) -> tuple[Entity, ...]:
     for item in items:
         if not isinstance(item, dict) or not {"type", "filler"} <= item.keys():
             raise ValueError(f"{json.dumps(item)[:60]}: expected an object with `type` and `filler`")
-        entities.append(Entity(str(item["type"]), str(item["filler"]), item.get("start")))
+        start = item.get("start")
+        if not all(isinstance(item[key], str | int | float) for key in ("type", "filler")):
+            raise ValueError(f"{json.dumps(item)[:60]}: expected words as `type` and `filler`")
+        if not (start is None or (type(start) is int and start >= 0)):
+            raise ValueError(f"{json.dumps(item)[:60]}: expected a count of characters as `start`")
+        entities.append(Entity(str(item["type"]), str(item["filler"]), start))
     return tuple(entities)
 
 

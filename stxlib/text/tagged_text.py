@@ -36,6 +36,7 @@ def place_entities(text: str, entities: Sequence[Entity]) -> tuple[list[Span], C
     An entity stands at its `start`; without one, at the next place after the entity before it where its filler stands between word
     boundaries, else at the first such place of the text. Letter case counts only where the filler stands somewhere in its own.
 
+    other_case   it stands there in another letter case: it is marked, and its filler becomes what the text has
     wrong_start  something else stands at `start`: it is looked for as if there were none
     overlapping  every place is taken by an entity that comes before it in the list: it is left out
     not_found    the text does not have it, or it has no words: it is left out
@@ -51,6 +52,8 @@ def place_entities(text: str, entities: Sequence[Entity]) -> tuple[list[Span], C
         if place is None:
             counts["overlapping" if places else "not_found"] += 1
         else:
+            there = " ".join(text[slice(*place)].split())
+            counts["other_case"] += there != " ".join(entity.filler.split())
             spans.append(Span(entity.type, *place))
             after = place[1]
     return sorted(spans, key=lambda span: span.start), +counts
