@@ -7,12 +7,15 @@ import io
 import wave
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from stxlib.data.data_dir import DataDir
 from stxlib.errors import DataError
 from stxlib.score.alignment import Alignment
+
+Item = TypeVar("Item")
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 12.0
@@ -28,10 +31,10 @@ def worst(alignments: Sequence[Alignment], number: int) -> list[Alignment]:
     return [item for item in sorted(alignments, key=badness)[:number] if item.num_errors]
 
 
-def spread(alignments: Sequence[Alignment], number: int) -> list[Alignment]:
+def evenly(items: Sequence[Item], number: int) -> list[Item]:
     """Evenly spaced through the set: not chosen by how they came out, and the same every time."""
-    number = min(number, len(alignments))
-    return [alignments[(2 * place + 1) * len(alignments) // (2 * number)] for place in range(number)]
+    number = min(number, len(items))
+    return [items[(2 * place + 1) * len(items) // (2 * number)] for place in range(number)]
 
 
 class Clips:
@@ -72,9 +75,9 @@ def encode_wav(samples: np.ndarray, sample_rate: int) -> bytes:
     return file.getvalue()
 
 
-def open_data(ref: str, data: Path | None, name: str) -> DataDir | None:
+def open_data(ref: str | None, data: Path | None, name: str) -> DataDir | None:
     """The data directory of a scored set: where it was scored from, else `data`/<set>; None if it is in neither place."""
-    places = [Path(ref), *([data / name] if data is not None else [])]
+    places = [*([Path(ref)] if ref else []), *([data / name] if data is not None else [])]
     for place in places:
         if place.is_dir():
             try:

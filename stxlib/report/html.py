@@ -8,19 +8,20 @@ from pathlib import Path
 from stxlib.report.curves import NO_MATPLOTLIB, draw, has_matplotlib, read_curves
 from stxlib.report.examples import Clips
 from stxlib.report.html_decode import decode_section
+from stxlib.report.html_verdicts import differences_section
 from stxlib.report.markup import Child, Markup, join, table, tag
 from stxlib.report.record import as_result
 from stxlib.report.results_md import duration, remarks
 from stxlib.report.rows import (
-    entry_cells,
-    entry_header,
+    metric_title,
     metrics_of,
     order_decodes,
     order_sets,
     over_seeds,
+    run_table,
     summary_figures,
 )
-from stxlib.report.runs import Run
+from stxlib.report.runs import Decode, Run
 from stxlib.report.style import CSS
 from stxlib.score.score_json import Entry
 from stxlib.score.table import percentage, title
@@ -45,6 +46,7 @@ def report_html(runs: Sequence[Run], environment: Mapping[str, str], *, name: st
     sections = [run_section(run, clips, data, is_open=place == 0) for place, run in enumerate(scored)]
     sections += [run_section(run, clips, data, is_open=False) for run in others]
     names = [run.name for run in (*scored, *others)]
+    differences = differences_section(scored, data)
     body = tag(
         "main",
         tag("h1", f"Results of {name}"),
@@ -56,6 +58,7 @@ def report_html(runs: Sequence[Run], environment: Mapping[str, str], *, name: st
         tag(
             "nav",
             tag("a", "Results", href="#results"),
+            tag("a", "Where systems differ", href="#differences") if differences is not None else None,
             [tag("a", n, href=f"#run{i}") for i, n in enumerate(names)],
         )
         if len(names) > 1
@@ -71,6 +74,9 @@ def report_html(runs: Sequence[Run], environment: Mapping[str, str], *, name: st
             class_="summaries",
         ),
         range_note(scored),
+        tag("section", tag("h2", "Where systems differ", id="differences"), differences)
+        if differences is not None
+        else None,
         [
             tag("section", tag("h2", n, id=f"run{i}"), section)
             for i, (n, section) in enumerate(zip(names, sections, strict=True))
@@ -199,13 +205,27 @@ def run_section(run: Run, clips: Clips, data: Path | None, *, is_open: bool) -> 
 def metric_table(run: Run, metric: str) -> Markup:
     """What was counted on each set of a run."""
     found = [(d, d.scores[metric]) for d in order_decodes(run.decodes) if metric in d.scores]
-    rows = [[f"{decode.set}, {decode.how}", *entry_cells(entry)] for decode, entry in found]
+    header, rows = run_table({_name(decode): entry for decode, entry in found})
     notes = [
-        tag("p", f"{decode.set}, {decode.how}: {note}", class_="note warning")
+        tag("p", f"{_name(decode)}: {note}", class_="note warning")
         for decode, entry in found
         for note in remarks(entry)
     ]
-    return join(table([metric.upper(), *entry_header(found[0][1])], rows), *notes)
+    every, lines = run_table({_name(decode): entry for decode, entry in found}, whole=True)
+    more = (
+        tag(
+            "details",
+            tag("summary", f"{metric_title(metric)}: all {len(lines) - 1} figures"),
+            table(every, lines),
+        )
+        if len(lines) > len(rows)
+        else None
+    )
+    return join(table([metric_title(metric), *header[1:]], rows), more, *notes)
+
+
+def _name(decode: Decode) -> str:
+    return f"{decode.set}, {decode.how}" if decode.how else decode.set
 
 
 def curves(folder: Path) -> Markup:

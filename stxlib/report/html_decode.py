@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stxlib.data.data_dir import DataDir
 from stxlib.errors import DataError
-from stxlib.report.examples import Clips, open_data, spread, worst
+from stxlib.report.examples import Clips, evenly, open_data, worst
+from stxlib.report.html_labels import label_sections
+from stxlib.report.html_verdicts import wrong_sections
 from stxlib.report.markup import Child, Markup, join, table, tag
 from stxlib.report.runs import Decode
-from stxlib.score.alignment import Alignment, confusions, load_alignments
+from stxlib.report.verdicts import read_alignments
+from stxlib.report.words import aligned, legend
+from stxlib.score.alignment import Alignment, confusions
 from stxlib.score.score_json import Entry
 from stxlib.score.table import percentage, title
 
@@ -24,11 +28,10 @@ def decode_section(decode: Decode, clips: Clips, data: Path | None, *, is_open: 
     """Everything about one `decode_<how>_<set>`."""
     parts: list[Child] = [tag("h3", f"{decode.set}, {decode.how} decoding" if decode.how else decode.set)]
     parts.append(speed(decode))
-    parts += [group_tables(entry) for entry in list(decode.scores.values())[:1]]
-    alignments = read_alignments(decode)
+    parts.append(group_tables(decode.scores))
+    audio = open_data(next(iter(decode.scores.values())).get("ref"), data, decode.set)
+    alignments = read_alignments(decode, "wer") or read_alignments(decode, "cer")
     if alignments:
-        entry = next(iter(decode.scores.values()))
-        audio = open_data(entry["ref"], data, decode.set)
         parts.append(
             tag(
                 "details",
@@ -39,23 +42,13 @@ def decode_section(decode: Decode, clips: Clips, data: Path | None, *, is_open: 
         )
         rare = decode.scores.get("wer", {}).get("details", {}).get("rare_words_most_missed", {})
         parts.append(
-            tag("details", tag("summary", "What was taken for what"), confusion_tables(alignments, rare))
+            tag(
+                "details",
+                tag("summary", "Words: what was taken for what"),
+                confusion_tables(alignments, rare),
+            )
         )
-    return join(parts)
-
-
-def read_alignments(decode: Decode) -> list[Alignment]:
-    """By words, else by characters; empty when this set was scored by neither. DataError for a damaged file."""
-    for metric in ("wer", "cer"):
-        path = decode.path / f"alignment.{metric}.jsonl"
-        if metric in decode.scores and path.is_file():
-            try:
-                return load_alignments(path.read_text(encoding="utf-8"))
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"{path}: not written by stxlib.bin.score ({error}); run it again on this folder"
-                ) from None
-    return []
+    return join(parts, label_sections(decode), wrong_sections(decode, audio))
 
 
 def speed(decode: Decode) -> Markup | None:
@@ -73,17 +66,27 @@ def speed(decode: Decode) -> Markup | None:
     return tag("p", f"{words}.{lost}", class_="note")
 
 
-def group_tables(entry: Entry) -> Markup:
-    """The first figure by accent, gender or whatever else is known of the utterances."""
-    figure = entry["headline"]
+def group_tables(scores: Mapping[str, Entry]) -> Markup | None:
+    """The first figure of each metric by accent, gender or whatever else is known of the utterances."""
+    # Metrics of the same utterances share a table.
+    shared: dict[tuple[str, tuple[tuple[str, int], ...]], list[str]] = {}
+    for metric, entry in scores.items():
+        for attribute, groups in entry["groups"].items():
+            sizes = tuple((name, group["utterances"]) for name, group in groups.items())
+            shared.setdefault((attribute, sizes), []).append(metric)
     tables = []
-    for attribute, groups in entry["groups"].items():
-        rows: list[list[Child]] = [
-            [name, str(group["utterances"]), tag("b", percentage(group["figures"][figure]))]
-            for name, group in groups.items()
-        ]
-        tables.append(tag("div", table([attribute, "utterances", f"{title(figure)} %"], rows)))
-    return tag("div", tables, class_="columns") if tables else join()
+    for (attribute, sizes), metrics in shared.items():
+        header = [f"{title(scores[metric]['headline'])} %" for metric in metrics]
+        rows: list[list[Child]] = []
+        for name, size in sizes:
+            found = [scores[metric]["groups"][attribute][name]["figures"] for metric in metrics]
+            values = [
+                tag("b", percentage(figures[scores[metric]["headline"]]))
+                for metric, figures in zip(metrics, found, strict=True)
+            ]
+            rows.append([name, str(size), *values])
+        tables.append(tag("div", table([attribute, "utterances", *header], rows)))
+    return tag("div", tables, class_="columns") if tables else None
 
 
 def confusion_tables(alignments: Sequence[Alignment], rare: dict[str, int]) -> Markup:
@@ -109,17 +112,9 @@ def confusion_tables(alignments: Sequence[Alignment], rare: dict[str, int]) -> M
 
 def utterances(alignments: Sequence[Alignment], clips: Clips, data: DataDir | None) -> Markup:
     """The worst utterances, and some that were picked without looking at the result."""
-    legend = tag(
-        "p",
-        "Reference above, hypothesis below:",
-        tag("span", "substituted", class_="k-S"),
-        tag("span", "deleted", class_="k-D"),
-        tag("span", "inserted", class_="k-I"),
-        class_="legend",
-    )
-    blind = spread(alignments, _SPREAD)
+    blind = evenly(alignments, _SPREAD)
     return join(
-        legend,
+        legend(),
         [
             utterance(item, clips, data if place < _HEARD_WORST else None)
             for place, item in enumerate(worst(alignments, _WORST))
@@ -140,18 +135,8 @@ def utterance(item: Alignment, clips: Clips, data: DataDir | None) -> Markup:
     return tag(
         "article",
         tag("header", tag("span", item.utt, class_="mono"), tag("span", errors)),
-        tag("div", [word(*step) for step in item.steps()], class_="words-aligned"),
+        aligned(item),
         tag("audio", controls=True, preload="metadata", src=address) if address else None,
         tag("p", trouble, class_="note") if trouble else None,
         class_="utt",
-    )
-
-
-def word(op: str, said: str | None, heard: str | None) -> Markup:
-    """One column of an alignment; a no-break space stands where there is no word."""
-    return tag(
-        "span",
-        tag("span", said or "\u00a0"),
-        tag("span", heard or "\u00a0"),
-        class_=f"w {op}" if op != "C" else "w",
     )

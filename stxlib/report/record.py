@@ -14,11 +14,13 @@ from typing import Any
 from stxlib.atomic import write_text
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
+from stxlib.report.rows import edit_unit, main_figures
 from stxlib.report.runs import Run, read_json
+from stxlib.score.score_json import Entry
 
 Result = dict[str, Any]
 
-_NOT_RECORDED = ("details", "missing", "hyp", "stxlib", "metric")
+_NOT_RECORDED = ("details", "main_figures", "missing", "hyp", "stxlib", "metric")
 
 
 def as_result(run: Run) -> Result:
@@ -43,7 +45,8 @@ def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
         path = folder / f"{name}.json"
         # A variant may have a speech model of its own, in its folder; else all runs of a seed share one.
         own = pretrained.get((f"{run.row}/pretrain", run.seed))
-        found = _record_of(run, own or pretrained.get(("pretrain", run.seed)))
+        shared = pretrained.get(("pretrain", run.seed))
+        found = _record_of(run, (own or shared) if _began_elsewhere(run) else None)
         text = json.dumps(found, indent=1, ensure_ascii=False)
         write_text(path, text + "\n")
         written.append(path)
@@ -95,9 +98,15 @@ def _record_of(run: Run, pretrained: Run | None) -> Result:
         "rtf": {
             decode.name: {key: decode.summary.get(key) for key in ("rtf_decoder", "rtf_end_to_end")}
             for decode in run.decodes
+            if decode.summary.get("rtf_end_to_end") is not None
         },
         "scores": scores,
     }
+
+
+def _began_elsewhere(run: Run) -> bool:
+    """Whether the training took a network from another one; a model of text begins from nothing."""
+    return "--init" in run.head.get("command", "").split()
 
 
 def _portable(command: str | None) -> str | None:
@@ -114,6 +123,20 @@ def decode_seconds(summary: Mapping[str, Any]) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _short(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _short(entry: Entry) -> dict[str, Any]:
+    """An entry without what is said of single labels and utterances."""
     short = {name: value for name, value in entry.items() if name not in _NOT_RECORDED}
+    short["figures"] = {name: entry["figures"][name] for name in main_figures(entry)}
+    if edit_unit(entry) is None:
+        headline = entry["headline"]
+        short["groups"] = {
+            attribute: {
+                name: {
+                    "utterances": group["utterances"],
+                    "figures": {headline: group["figures"][headline]},
+                }
+                for name, group in groups.items()
+            }
+            for attribute, groups in entry["groups"].items()
+        }
     return {**short, "num_missing": len(entry["missing"])}

@@ -1,19 +1,22 @@
-"""`exp/RESULTS.md`: environment, a table over all runs, then one table for each run and metric."""
+"""`exp/RESULTS.md`: environment, a table over all runs, one table for each run and metric, then where systems differ, and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from stxlib.report.differences_md import differences_md
+from stxlib.report.labels_md import labels_md
 from stxlib.report.markdown import escape, table
 from stxlib.report.record import as_result
 from stxlib.report.rows import (
     Cell,
-    entry_cells,
-    entry_header,
+    edit_unit,
+    metric_title,
     metrics_of,
     order_decodes,
     order_sets,
     over_seeds,
+    run_table,
     summary_figures,
 )
 from stxlib.report.runs import Run
@@ -34,19 +37,21 @@ def results_md(runs: Sequence[Run], environment: Mapping[str, str]) -> str:
                 for decode in order_decodes(run.decodes)
                 if metric in decode.scores
             ]
-            header = entry_header(found[0][1])
-            rows = [[decode.name, *entry_cells(entry)] for decode, entry in found]
-            parts.append(f"### {metric.upper()}\n\n{table(['dataset', *header], rows)}")
+            header, rows = run_table({decode.name: entry for decode, entry in found})
+            header = ["dataset" if edit_unit(found[0][1]) else "%", *map(escape, header[1:])]
+            parts.append(f"### {escape(metric_title(metric))}\n\n{table(header, rows)}")
             for decode, entry in found:
                 parts += [f"{escape(f'{decode.name}: {remark}')}.\n" for remark in remarks(entry)]
         parts.append(_decoding(run))
+    parts += [differences_md(scored), labels_md(scored)]
     return "\n".join(parts)
 
 
 def remarks(entry: Entry) -> list[str]:
     """What has to be said beside the figures of a set."""
     missing = len(entry["missing"])
-    return [*entry["notes"], *([f"{missing} missing predictions were counted as empty"] if missing else [])]
+    how = "left out" if entry.get("drops_missing") else "counted as empty"
+    return [*entry["notes"], *([f"{missing} missing predictions were {how}"] if missing else [])]
 
 
 def _decoding(run: Run) -> str:

@@ -15,6 +15,32 @@ EDIT_COLUMNS = ("Snt", "Wrd", "Corr", "Sub", "Del", "Ins", "Err", "S.Err", "95 %
 "the columns that scripts know; more may follow"
 
 
+_METRICS = {
+    "wer": "WER",
+    "cer": "CER",
+    "ic": "Intent",
+    "slurp": "SLURP",
+    "exact": "Exact frame",
+    "slue_ner": "SLUE NER",
+    "slue_nel": "SLUE NEL",
+    "slue_sa": "SLUE SA",
+    "slue": "SLUE",
+    "stop_em": "STOP",
+}
+"metric -> its name in headings; a metric that is not here is shown by its own name"
+
+_SUMMARY = {
+    "ic": ("intent_macro_f1",),
+    "slurp": ("intent_f1", "entity_f1"),
+    "exact": ("slot_f1",),
+    "slue_ner": ("ner_label_f1",),
+    "slue_nel": ("nel_word_f1_80",),
+    "slue_sa": ("sa_accuracy",),
+    "stop_em": ("em_tree",),
+}
+"metric -> figures that stand in summaries and in the committed table beside the first one; the others are in each run's part"
+
+
 @dataclass(frozen=True)
 class Cell:
     """A figure of a row on a set, over the seeds that there are."""
@@ -52,16 +78,35 @@ def order_decodes(decodes: Iterable[Decode]) -> list[Decode]:
     return sorted(known, key=lambda d: (sets.index(d.set), "greedy" in d.how, d.how))
 
 
+def metric_title(metric: str) -> str:
+    """`slue_ner` -> `SLUE NER`."""
+    return _METRICS.get(metric, metric.replace("_", " "))
+
+
 def summary_figures(runs: Iterable[Run], metric: str) -> list[str]:
-    """The figures of a metric that stand in summaries: the first one, and what sclite does not have.
+    """The figures of a metric that stand in summaries, the first one first.
 
     A figure that nothing was counted for anywhere is left out.
     """
     found: dict[str, None] = {}
     for entry in (d.scores[metric] for run in runs for d in run.decodes if metric in d.scores):
-        names = [entry["headline"], *extra_figures(entry)]
+        names = [name for name in key_figures(metric, entry) if name != "sentence_error"]
         found |= dict.fromkeys(name for name in names if entry["figures"][name]["value"] is not None)
     return list(found)
+
+
+def key_figures(metric: str, entry: Entry) -> list[str]:
+    """The figures of the committed table: of an error rate all, of another metric the first one and those that sum it up."""
+    if edit_unit(entry):
+        return list(entry["figures"])
+    names = [entry["headline"], *_SUMMARY.get(metric, ())]
+    return [name for name in dict.fromkeys(names) if name in entry["figures"]]
+
+
+def main_figures(entry: Entry) -> list[str]:
+    """Those that a metric itself puts first; all of them where it says nothing."""
+    names = dict.fromkeys([entry["headline"], *(entry.get("main_figures") or entry["figures"])])
+    return [name for name in names if name in entry["figures"]]
 
 
 def edit_unit(entry: Entry) -> str | None:
@@ -72,21 +117,37 @@ def edit_unit(entry: Entry) -> str | None:
     return next((unit for unit in ("words", "characters") if unit in counts), None)
 
 
-def entry_header(entry: Entry) -> list[str]:
-    """Column names for `entry_cells` of the same metric."""
-    others = [title(name) for name in extra_figures(entry)]
-    return [*EDIT_COLUMNS, *others] if edit_unit(entry) else ["Snt", *others]
+def run_table(entries: Mapping[str, Entry], *, whole: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Header and rows for one metric of one run; the first column has no name.
+
+    Sets down and sclite's columns across for an error rate; figures down and sets across for any other metric.
+    entries: name of a set -> its entry.
+    whole: every figure, and not the main ones alone.
+    """
+    found = list(entries.values())
+    figures = list(
+        dict.fromkeys(
+            name for entry in found for name in (entry["figures"] if whole else main_figures(entry))
+        )
+    )
+    if edit_unit(found[0]):
+        extra = [name for name in figures if name not in (found[0]["headline"], "sentence_error")]
+        rows = [
+            [name, *_edit_cells(entry), *(_figure(entry, figure) for figure in extra)]
+            for name, entry in entries.items()
+        ]
+        return ["", *EDIT_COLUMNS, *map(title, extra)], rows
+    sizes = ["-" if entry["utterances"] is None else str(entry["utterances"]) for entry in found]
+    return ["", *entries], [
+        ["utterances", *sizes],
+        *([title(figure), *(_figure(entry, figure) for entry in found)] for figure in figures),
+    ]
 
 
-def entry_cells(entry: Entry) -> list[str]:
-    """One set of one run: sclite's columns for an error rate, else every figure with its interval."""
+def _edit_cells(entry: Entry) -> list[str]:
     unit, figures, counts = edit_unit(entry), entry["figures"], entry["counts"]
-    others = []
-    for name in extra_figures(entry):
-        figure = figures.get(name, {})
-        others.append(f"{percentage(figure.get('value'))} ({span(figure)})" if figure else "-")
     if unit is None:
-        return [str(entry["utterances"]), *others]
+        return ["-"] * len(EDIT_COLUMNS)
     whole = counts[unit] or float("nan")
     rates = [100 * counts[name] / whole for name in ("correct", "substituted", "deleted", "inserted")]
     headline = figures[entry["headline"]]
@@ -97,14 +158,12 @@ def entry_cells(entry: Entry) -> list[str]:
         percentage(headline["value"]),
         percentage(figures["sentence_error"]["value"]),
         span(headline),
-        *others,
     ]
 
 
-def extra_figures(entry: Entry) -> list[str]:
-    """Figures that are not in sclite's columns."""
-    known = {entry["headline"], "sentence_error"} if edit_unit(entry) else set()
-    return [name for name in entry["figures"] if name not in known]
+def _figure(entry: Entry, name: str) -> str:
+    figure = entry["figures"].get(name)
+    return f"{percentage(figure.get('value'))} ({span(figure)})" if figure else "-"
 
 
 def over_seeds(

@@ -115,7 +115,8 @@ def read_run(exp: Path, folder: Path) -> Run:
     for path in sorted(folder.glob("decode_*")):
         if (path / "score.json").is_file():
             scores = read_scores(path / "score.json")
-            how, name = split_decode_name(path.name, [Path(entry["ref"]).name for entry in scores.values()])
+            refs = [Path(entry["ref"]) for entry in scores.values() if entry.get("ref")]
+            how, name = split_decode_name(path.name, [part for ref in refs for part in (ref.name, ref.stem)])
             decodes.append(Decode(path, how, name, scores))
         elif path.is_dir():
             unscored.append(path.name)

@@ -4,11 +4,13 @@ CSS = """
 :root { color-scheme: light dark;
   --paper: #fdfcf9; --panel: #ffffff; --ink: #1c1e21; --soft: #5d646e; --rule: #dfdcd4; --accent: #1f5f8b;
   --line0: #1f5f8b; --line1: #c2571a; --line2: #2f7d4f; --line3: #8a4f9e;
-  --sub: #8a5200; --sub-bg: #fcefd2; --del: #a3232c; --del-bg: #fbe3e2; --ins: #1d5c94; --ins-bg: #dfedf9; }
+  --sub: #8a5200; --sub-bg: #fcefd2; --del: #a3232c; --del-bg: #fbe3e2; --ins: #1d5c94; --ins-bg: #dfedf9;
+  --hit: 31 95 139; --miss: 205 84 30; --right: #1f6b3f; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #16181b; --panel: #1d2024; --ink: #e6e4df; --soft: #a0a6ae; --rule: #343940; --accent: #7db8e0;
   --line0: #7db8e0; --line1: #f0a46a; --line2: #7fcf9d; --line3: #cf9fe0;
-  --sub: #f3c77a; --sub-bg: #40310f; --del: #f5a0a0; --del-bg: #451d20; --ins: #9cccf5; --ins-bg: #17344d; } }
+  --sub: #f3c77a; --sub-bg: #40310f; --del: #f5a0a0; --del-bg: #451d20; --ins: #9cccf5; --ins-bg: #17344d;
+  --hit: 90 150 200; --miss: 214 112 50; --right: #7fcf9d; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
@@ -69,10 +71,22 @@ h3 .soft { font-weight: 400; font-size: .88em; margin-left: .35rem; }
 .w.I { background: var(--ins-bg); } .w.I > span:last-child { color: var(--ins); font-weight: 600; }
 .k-S { background: var(--sub-bg); color: var(--sub); } .k-D { background: var(--del-bg); color: var(--del); text-decoration: line-through; }
 .k-I { background: var(--ins-bg); color: var(--ins); }
+table.matrix { font-size: .82rem; min-width: 0; } table.matrix td, table.matrix th { padding: .2rem .4rem; }
+table.matrix th:first-child { padding-left: 0; } table.matrix thead th { vertical-align: bottom; }
+table.matrix td { text-align: center; min-width: 2.1em; } table.matrix td.n { text-align: right; color: var(--soft); padding-right: .8rem; }
+table.matrix td.hit { background: rgb(var(--hit) / var(--share)); } table.matrix td.miss { background: rgb(var(--miss) / var(--share)); }
+th.up span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 13rem; overflow: hidden; display: inline-block; }
+.meter { display: inline-block; width: 5rem; height: .4rem; margin-left: .6rem; border-radius: .2rem; background: var(--rule); vertical-align: middle; }
+.meter i { display: block; height: 100%; border-radius: .2rem; background: var(--accent); }
+.labels td, .labels th { padding-top: .2rem; padding-bottom: .2rem; } .labels h4 { margin: 1rem 0 0; font-size: .92rem; }
+b.right { color: var(--right); } b.wrong { color: var(--del); } table.patterns td { text-align: center; } table.patterns th { text-align: center; }
+.said { margin: 0 0 .5rem; font-size: 1.02rem; }
+dl.answers { display: grid; grid-template-columns: fit-content(16rem) 1fr; gap: .25rem 1rem; margin: 0; font-size: .92rem; }
+dl.answers dt { color: var(--soft); overflow-wrap: anywhere; } dl.answers dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 audio { width: 100%; max-width: 26rem; height: 2.2rem; margin-top: .6rem; display: block; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font-size: .9rem; color: var(--soft); }
 @media (max-width: 34rem) { body { font-size: 15px; } main { padding: 1.4rem 1rem 4rem; } h1 { font-size: 1.5rem; }
-  dl.facts { grid-template-columns: 1fr; gap: 0; } dl.facts dd { margin-bottom: .4rem; } .bar { width: 5.5rem; }
+  dl.facts, dl.answers { grid-template-columns: 1fr; gap: 0; } dl.facts dd, dl.answers dd { margin-bottom: .4rem; } .bar { width: 5.5rem; }
   th, td { padding-right: .7rem; } }
 @media print { .utt, figure { break-inside: avoid; } audio { display: none; } }
 """

@@ -12,13 +12,36 @@ TITLES = {
     "cer": "CER",
     "sentence_error": "sentence error",
     "rare_word_miss": "missed rare words",
+    "slu_f1": "SLU-F1",
+    "word_f1": "word-distance F1",
+    "char_f1": "char-distance F1",
+    "ner_label_f1": "NER label-F1",
+    "ner_raw_f1": "NER F1 on raw tags",
+    "ner_raw_label_f1": "NER label-F1 on raw tags",
+    "nel_frame_f1": "NEL frame-F1",
+    "sa_macro_f1": "sentiment macro F1",
+    "sa_macro_recall": "sentiment macro recall",
+    "sa_macro_precision": "sentiment macro precision",
+    "sa_weighted_f1": "sentiment weighted F1",
+    "sa_accuracy": "sentiment accuracy",
+    "em_tree": "EM-Tree",
+    "slue": "SLUE score",
+    "slue_wer": "mean WER of SLUE",
 }
 "figure -> its name in tables; a figure that is not here is shown by its own name"
 
+_WORDS = {"f1": "F1", "em": "EM", "slu": "SLU", "ner": "NER", "nel": "NEL"}
+
 
 def title(figure: str) -> str:
-    """`rare_word_miss` -> `missed rare words`."""
-    return TITLES.get(figure, figure.replace("_", " "))
+    """`rare_word_miss` -> `missed rare words`, `macro_slu_f1` -> `macro SLU-F1`, `nel_word_f1_80` -> `NEL word F1 at 80 %`."""
+    if figure in TITLES:
+        return TITLES[figure]
+    first, _, rest = figure.partition("_")
+    if first == "macro" and rest:
+        return f"macro {title(rest)}"
+    words = [_WORDS.get(word, word) for word in figure.split("_")]
+    return " ".join([*words[:-1], f"at {words[-1]} %"] if words[-1].isdigit() else words)
 
 
 def percentage(value: float | None) -> str:

@@ -12,6 +12,8 @@ import yaml
 
 from stxlib.bin.score import main as score
 from stxlib.data.tables import write_table
+from stxlib.score.metric import Counts, Inputs, Scored, percent
+from stxlib.score.score_json import score_entry, write_scores
 
 EVIL = "<script>alert('x')</script>&amp;|`"
 
@@ -41,7 +43,7 @@ def make_run(exp: Path, data: Path, row: str, seed: int, *, wrong: int) -> Path:
     settings = {"seed": seed, "out": str(train), "trainer": {"max_steps": 50}}
     (train / "config.yaml").write_text(yaml.safe_dump(settings))
     head = {
-        "command": f"/usr/bin/python3 -m stxlib.bin.train --seed {seed}",
+        "command": f"/usr/bin/python3 -m stxlib.bin.train --seed {seed} --init exp/pretrain/seed{seed}",
         "code": "stxlib 0.1.0, commit abc",
     }
     (train / "train.log").write_text(
@@ -74,4 +76,71 @@ def exp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row, seed, wrong in (("asr", 1, 6), ("asr", 2, 12), ("lasyn.random", 1, 3)):
         make_run(folder / "exp", data, row, seed, wrong=wrong)
     (folder / "exp" / "pretrain" / "seed1" / "tensorboard").mkdir(parents=True)
+    return folder / "exp"
+
+
+INTENTS = ("alarm_set", "alarm_query", EVIL)
+
+
+def make_intents(data: Path, decode: Path, wrong: range) -> None:
+    """Score the intents of a set into `decode` as a metric of understanding does: `wrong` utterances are taken for the next intent."""
+    utts = [line.split(" ")[0] for line in (data / "text").read_text().splitlines()]
+    references = [INTENTS[i % len(INTENTS)] for i in range(len(utts))]
+    predictions = [
+        INTENTS[(INTENTS.index(right) + (i in wrong)) % len(INTENTS)] for i, right in enumerate(references)
+    ]
+    pairs = list(zip(references, predictions, strict=True))
+    correct = np.array([float(one == other) for one, other in pairs])
+
+    def figures(counts: Counts) -> dict[str, np.ndarray]:
+        rate = percent(counts["correct"], counts["utterances"])
+        return dict.fromkeys(("intent_accuracy", "intent_macro_f1", "action_accuracy"), rate)
+
+    tallies = {
+        label: {
+            "tp": pairs.count((label, label)),
+            "fp": sum(one != label == other for one, other in pairs),
+            "fn": sum(one == label != other for one, other in pairs),
+        }
+        for label in INTENTS
+    }
+    rows = [[pairs.count((one, other)) for other in INTENTS] for one in INTENTS]
+    scored = Scored(
+        metric="ic",
+        headline="intent_accuracy",
+        lower_is_better=False,
+        utts=tuple(utts),
+        counts={
+            "utterances": np.ones(len(utts)),
+            "correct": correct,
+            "correct:alarm_set": correct * [one == "alarm_set" for one in references],
+        },
+        figures=figures,
+        main_figures=("intent_accuracy", "intent_macro_f1"),
+        details={"per_label": tallies, "confusion": {"labels": INTENTS, "rows": rows}},
+    )
+    decode.mkdir(parents=True, exist_ok=True)
+    write_scores(decode, {"ic": score_entry(scored, Inputs(ref=data, hyp=decode), draws=100, seed=1)})
+    lines = [
+        {"utt": utt, "reference": one, "prediction": other, "correct": one == other}
+        for utt, (one, other) in zip(utts, pairs, strict=True)
+    ]
+    (decode / "utterances.ic.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture(scope="session")
+def understanding(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`<folder>/exp` beside `<folder>/data`: asr.multi with words and intents and two seeds, and nlu, which has no audio and no words."""
+    folder = tmp_path_factory.mktemp("understanding")
+    for name in ("test", "test_rare"):
+        make_data(folder / "data" / name)
+    write_table(folder / "data" / "train_text", {"t1": "the of word1 word2"})
+    for seed in (1, 2):
+        train = make_run(folder / "exp", folder / "data", "asr.multi", seed, wrong=4)
+        for name in ("test", "test_rare"):
+            make_intents(folder / "data" / name, train / f"decode_joint_{name}", range(6 * seed))
+    for name in ("test", "test_rare"):
+        decode = folder / "exp" / "nlu" / "seed1" / "train" / f"decode_beam_{name}"
+        make_intents(folder / "data" / name, decode, range(4, 8))
+        (decode / "summary.json").write_text(json.dumps({"wall_seconds": 1.5}))
     return folder / "exp"

@@ -17,7 +17,7 @@ from stxlib.data.data_dir import DataDir
 from stxlib.errors import DataError
 from stxlib.report import html
 from stxlib.report.environment import environment
-from stxlib.report.examples import Clips, encode_wav, spread, worst
+from stxlib.report.examples import Clips, encode_wav, evenly, worst
 from stxlib.report.results_md import results_md
 from stxlib.report.runs import find_runs
 from stxlib.score.alignment import align
@@ -105,7 +105,7 @@ def test_links_lead_somewhere(page: str) -> None:
     ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [str(a["href"])[1:] for t, a in seen.elements if t == "a"]
-    assert set(links) <= set(ids) and len(links) == 5
+    assert set(links) <= set(ids) and len(links) == 6
 
 
 def test_results_of_one_and_of_several_seeds(page: str) -> None:
@@ -114,6 +114,64 @@ def test_results_of_one_and_of_several_seeds(page: str) -> None:
     assert "9.4± 4.4, 2 seeds" in text
     assert "3.1" in text and "95 % bootstrap intervals over speakers; of several seeds" in text
     assert "RTF decoder 0.012" in text
+
+
+@pytest.fixture(scope="module")
+def understood(understanding: Path) -> str:
+    return html.report_html(
+        find_runs(understanding), environment(), name="x", data=understanding.parent / "data"
+    )
+
+
+def section(page: str, start: str, end: str) -> str:
+    """The text of the section whose heading has `start`, up to `end` in the one after it."""
+    assert page.count(start) == page.count(end) == 1
+    begin = page.rindex("<h2", 0, page.index(start))
+    return Page(page[begin : page.rindex("</section>", begin, page.index(end))]).text
+
+
+def test_labels_are_shown(understood: str) -> None:
+    seen = Page(understood)
+    assert {tag for tag, _ in seen.elements} <= ALLOWED and "<script" not in understood.lower()
+    # asr.multi seed 1: six of 24 wrong, two of each class of eight; two sets, three runs.
+    assert "Intent: each label" in seen.text and seen.text.count("What was taken for what") == 6
+    assert "alarm_set875.075.075.0" in seen.text
+    cells = [
+        attributes for tag, attributes in seen.elements if tag == "td" and attributes.get("class") == "hit"
+    ]
+    assert len(cells) == 3 * 2 * 3 and cells[0]["style"] == f"--share:{round(0.15 + 0.45 * 0.75, 2)}"
+    assert "Intent: 6 of 24 utterances wrong" in seen.text and "Intent: all 3 figures" in seen.text
+
+
+def test_summary_of_understanding(understood: str) -> None:
+    text = Page(understood).text
+    assert "intent accuracy, % higher is better" in text and "WER, % lower is better" in text
+    assert "62.5± 17.7, 2 seeds" in text and "83.3" in text
+
+
+def test_a_run_without_audio_and_words(understood: str) -> None:
+    text = section(understood, ' id="run2"', "<footer")
+    assert "nlu seed 1" in text and "intent accuracy" in text and "WER" not in text and "RTF" not in text
+    # What was said is shown beside what was understood.
+    assert "the word19 of" in text
+
+
+def test_sentences_where_systems_differ(understood: str) -> None:
+    text = section(understood, ' id="differences"', ' id="run0"')
+    assert "test, Intent" in text and "test_rare, Intent" in text and "test, WER" not in text
+    # asr.multi is wrong in 0-5, nlu in 4-7, of 24.
+    assert "utterancesasr.multi seed 1nlu16rightright4wrongright2wrongwrong2rightwrong" in text.replace(
+        "\n", ""
+    )
+    assert "wrong asr.multi seed 1alarm_queryright nlualarm_set" in text
+
+
+def test_words_where_systems_differ(page: str) -> None:
+    text = section(page, ' id="differences"', ' id="run0"')
+    assert "test, WER" in text and "test, CER" not in text
+    # asr is wrong in 0-5, lasyn.random in 0-2.
+    assert "utterancesasr seed 1lasyn.random18rightright3wrongwrong3wrongright" in text
+    assert "wrong asr seed 1" in text and "right lasyn.random" in text and "substituted" in text
 
 
 def test_seeds_that_were_not_scored_alike(exp: Path, tmp_path: Path) -> None:
@@ -179,8 +237,8 @@ def test_examples() -> None:
     alignments = align(references, predictions)
     assert [item.utt for item in worst(alignments, 3)] == ["u3", "u7", "u2"]
     assert all(item.num_errors for item in worst(alignments, 9)) and len(worst(alignments, 9)) == 6
-    assert [item.utt for item in spread(alignments, 3)] == ["u1", "u4", "u7"]
-    assert len(spread(alignments, 100)) == 9
+    assert [item.utt for item in evenly(alignments, 3)] == ["u1", "u4", "u7"]
+    assert len(evenly(alignments, 100)) == 9
 
 
 def test_wav_clips_at_full_scale() -> None:

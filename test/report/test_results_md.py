@@ -14,9 +14,10 @@ from stxlib.errors import DataError
 from stxlib.report.environment import environment
 from stxlib.report.record import read_results, record
 from stxlib.report.recorded_md import recorded_md
-from stxlib.report.results_md import duration, results_md
+from stxlib.report.results_md import duration, remarks, results_md
 from stxlib.report.rows import Cell, order_sets
 from stxlib.report.runs import find_runs
+from stxlib.score.table import title
 
 
 def test_what_users_grep(exp: Path) -> None:
@@ -48,7 +49,7 @@ def test_record_and_its_table(exp: Path, tmp_path: Path) -> None:
     assert [path.name for path in written] == ["asr_seed1.json", "asr_seed2.json", "lasyn.random_seed1.json"]
     assert not left_out
     first = json.loads(written[0].read_text())
-    assert first["commands"]["train"] == "python3 -m stxlib.bin.train --seed 1"
+    assert first["commands"]["train"] == "python3 -m stxlib.bin.train --seed 1 --init exp/pretrain/seed1"
     assert (first["commit"], first["steps"]["train"]) == ("stxlib 0.1.0, commit abc", 50)
     assert first["seconds"]["train"] == 75.0 and first["seconds"]["decode_joint_test"] == 9.5
     assert first["config_hash"] == find_runs(exp)[0].config_hash
@@ -58,6 +59,68 @@ def test_record_and_its_table(exp: Path, tmp_path: Path) -> None:
     assert "|asr|joint|2|9.4 ± 4.4|9.4 ± 4.4|" in text
     assert "|asr_seed1.json|1|" in text and "train 1 min 15 s" in text
     assert "not run with the same config" not in text
+
+
+def test_understanding(understanding: Path) -> None:
+    lines = results_md(find_runs(understanding), environment()).splitlines()
+    assert "|intent accuracy %|decoding|n|test|test_rare|" in lines
+    assert "|asr.multi|joint|2|62.5 ± 17.7|62.5 ± 17.7|" in lines and "|nlu|beam|1|83.3|83.3|" in lines
+    of_nlu = lines[lines.index("## exp/nlu/seed1/train") : lines.index("## Where systems differ")]
+    assert "### Intent" in of_nlu and "### WER" not in of_nlu and "### Decoding" not in of_nlu
+    # The main figures of a metric stand here, with intervals; the others in score.json.
+    start = of_nlu.index("|%|decode_beam_test|decode_beam_test_rare|")
+    assert [row.split("|")[1] for row in of_nlu[start + 2 : start + 5]] == [
+        "utterances",
+        "intent accuracy",
+        "intent macro F1",
+    ]
+    assert of_nlu[start + 3].startswith("|intent accuracy|83.3 (") and "action accuracy" not in " ".join(
+        of_nlu
+    )
+
+
+def test_sentences_and_labels(understanding: Path) -> None:
+    lines = results_md(find_runs(understanding), environment()).splitlines()
+    differences = lines[lines.index("## Where systems differ") : lines.index("## Labels")]
+    assert "|asr.multi seed 1|nlu|utterances|" in differences
+    assert differences.count("|right|right|16|") == differences.count("|wrong|right|4|") == 2
+    assert "|s0-u00|alarm_set|alarm_query|alarm_set|" in differences
+    labels = lines[lines.index("## Labels") :]
+    # alarm_set: F1 75 and 50 with the two seeds of asr.multi; nlu takes one of eight for another, and another for one.
+    assert "|F1 %|n|asr.multi, joint|nlu, beam|" in labels
+    assert "|alarm_set|8|62.5 ± 17.7|87.5|" in labels
+    assert "|reference|taken for|asr.multi, joint (2 seeds together)|nlu, beam|" in labels
+    assert "|alarm_set|alarm_query|6|1|" in labels
+
+
+def test_one_system_differs_from_none(exp: Path, tmp_path: Path) -> None:
+    shutil.copytree(exp / "asr", tmp_path / "exp" / "asr")
+    text = results_md(find_runs(tmp_path / "exp"), environment())
+    assert "## Where systems differ" not in text and "## Labels" not in text
+
+
+def test_the_record_of_understanding_is_small(understanding: Path, tmp_path: Path) -> None:
+    (tmp_path / "exp/pretrain/seed1/tensorboard").mkdir(parents=True)
+    shutil.copytree(understanding / "nlu", tmp_path / "exp" / "nlu")
+    written, _ = record(find_runs(tmp_path / "exp"), tmp_path / "results")
+    found = json.loads(written[0].read_text())
+    assert found["commands"] == {"train": None} and found["rtf"] == {}
+    assert found["seconds"] == {"decode_beam_test": 1.5, "decode_beam_test_rare": 1.5}
+    ic = found["scores"]["beam"]["test"]["ic"]
+    assert list(ic["figures"]) == ["intent_accuracy", "intent_macro_f1"]
+    assert ic["counts"] == {"utterances": 24, "correct": 20}
+    assert not {"details", "hyp", "missing", "main_figures"} & ic.keys() and ic["num_missing"] == 0
+    assert list(ic["groups"]["accent"]["us"]) == ["utterances", "figures"]
+    assert list(ic["groups"]["accent"]["us"]["figures"]) == ["intent_accuracy"]
+    table = recorded_md(read_results(tmp_path / "results"))
+    assert "## Intent" in table and "|nlu|beam|1|83.3|83.3|" in table
+    assert "|intent macro F1 %|decoding|n|test|test_rare|" in table
+
+
+def test_missing_predictions_are_said(exp: Path) -> None:
+    entry = find_runs(exp)[0].decodes[0].scores["wer"] | {"missing": ["u1", "u2"], "notes": ["a note"]}
+    assert remarks(entry) == ["a note", "2 missing predictions were counted as empty"]
+    assert remarks(entry | {"drops_missing": True})[1] == "2 missing predictions were left out"
 
 
 def test_different_configs_of_one_row_are_said(exp: Path, tmp_path: Path) -> None:
@@ -96,6 +159,14 @@ def test_no_records(tmp_path: Path) -> None:
 
 
 def test_cells_and_words() -> None:
+    titles = ["rare_word_miss", "macro_slu_f1", "intent_precision", "nel_word_f1_80", "em"]
+    assert [title(name) for name in titles] == [
+        "missed rare words",
+        "macro SLU-F1",
+        "intent precision",
+        "NEL word F1 at 80 %",
+        "EM",
+    ]
     assert str(Cell((20.0, 22.0, 24.0))) == "22.0 ± 2.0" and str(Cell((20.0,))) == "20.0"
     assert order_sets(["test_rare", "test", "dev", "a"]) == ["dev", "test", "a", "test_rare"]
     assert [duration(s) for s in (42, 725, 3 * 3600 + 420)] == ["42 s", "12 min 5 s", "3 h 07 min"]
