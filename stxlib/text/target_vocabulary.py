@@ -112,9 +112,10 @@ class TargetVocabulary:
         if name not in self.names.get(kind, ()):
             known = " ".join(self.names.get(kind, ())) or "none"
             raise UnseenError(f"{kind} {name!r}: the training set has none such; it has {known}")
-        written = "".join(urllib.parse.quote(c) if c.isspace() or c == "%" else c for c in name)
         if kind == "bracket":
-            return f"[{written}"
+            return f"[{name}"
+        # A symbol is one word: blanks of a name are written as in a web address.
+        written = "".join(urllib.parse.quote(c) if c.isspace() or c == "%" else c for c in name)
         if kind != "entity":
             return f"<{kind}:{written}>"
         if self.config.entity_tags != "own":
