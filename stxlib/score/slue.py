@@ -50,6 +50,11 @@ def score_slue(parts: Sequence[Path | str]) -> Entry:
     together, so that widths are added; sets are independent, so that their widths are added as squares.
     """
     found = [part for item in parts for part in _read(str(item))]
+    missing = sorted(_NEEDED.keys() - {part.metric for part in found})
+    if missing:
+        raise DataError(
+            f"--parts: {', '.join(missing)} in none of them; the SLUE score needs slue_ner, slue_sa, and the wer of their sets"
+        )
     entities, sentiment = _only(found, "slue_ner"), _only(found, "slue_sa")
     wers = _wers(found, entities, sentiment)
     value = slue_score(wers[0].value, wers[-1].value, sentiment.value, entities.value)
@@ -118,19 +123,16 @@ def _part(metric: str, entry: Entry, path: Path) -> Part:
 
 def _only(found: Sequence[Part], metric: str) -> Part:
     having = [part for part in found if part.metric == metric]
-    if len(having) != 1:
-        missing = sorted(set(_NEEDED) - {part.metric for part in found})
-        seen = "is in no part" if not having else f"is in {len(having)} parts: {_sources(having)}"
-        others = f" (missing altogether: {', '.join(missing)})" if missing else ""
-        raise DataError(f"--parts: {metric} {seen}{others}; the SLUE score needs it once")
+    if len(having) > 1:
+        raise DataError(
+            f"--parts: {metric} is in {len(having)} parts: {_sources(having)}; the SLUE score needs it once"
+        )
     return having[0]
 
 
 def _wers(found: Sequence[Part], entities: Part, sentiment: Part) -> list[Part]:
     """The WER of the set of entities, then that of sentiment; a single one where these are one set."""
     wers = [part for part in found if part.metric == "wer"]
-    if not wers:
-        raise DataError("--parts: wer is in no part; the SLUE score needs the WER of both sets")
     refs = list(dict.fromkeys((entities.ref, sentiment.ref)))
     matching = [[wer for wer in wers if wer.ref == ref] for ref in refs]
     twice = [of_ref for of_ref in matching if len(of_ref) > 1]
