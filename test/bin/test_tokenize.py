@@ -147,6 +147,98 @@ def test_errors(data: Path) -> None:
         main(["--train", "--out", str(data / "out")])
 
 
+def label(data: Path) -> list[str]:
+    """Label streams of the sets, and the options that ask for all tasks."""
+    (data / "train" / "text").write_text("a-1 wake bob's dog ! in rome\na-2 go\nb-1 hi !\n")
+    (data / "train" / "semantics").write_text(
+        'a-1 {"intent": "alarm_set", "slots": {"who": "bob"}}\na-2 {"intent": "move"}\nb-1 {"intent": "move"}\n'
+    )
+    (data / "train" / "entities").write_text(
+        'a-1 [{"type": "PERSON", "filler": "bob"}, {"type": "GPE", "filler": "Rome"}]\na-2 []\nb-1 []\n'
+    )
+    (data / "more").mkdir()
+    (data / "more" / "sentiment").write_text("x-1 Positive\nx-2 Negative\n")
+    (data / "more" / "parse").write_text("x-1 [IN:GO go [SL:WHERE rome ] ]\n")
+    (data / "dev" / "intent").write_text("c-1 alarm_set\nc-2 music_set\n")
+    (data / "dev" / "entities").write_text(
+        'c-1 [{"type": "GPE", "filler": "oslo"}]\nc-2 [{"type": "ORG", "filler": "weather"}]\n'
+    )
+    tasks = ["--targets.tasks", "asr", "intent", "slu", "ner", "sentiment", "parse"]
+    return [*tasks, "--labels", str(data / "train"), str(data / "more")]
+
+
+def test_targets(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = label(data)
+    tokenize(data, *options)
+    units = load_units(data / "out")
+    targets = units.targets
+    assert targets.symbols[6:] == (
+        *("<scenario:alarm>", "<scenario:move>", "<action:set>", "<slot:who>"),
+        *("<sentiment:Negative>", "<sentiment:Positive>", "<GPE>", "<PERSON>"),
+        *("[IN:GO", "[SL:WHERE", "<join>", "<apart>", "]"),
+    )
+    assert units.tokens.symbols[-len(targets.symbols) + 1 :] == targets.symbols[1:]
+    assert units.tokens.symbols.count("<asr>") == 1  # a configured symbol as well
+    assert targets.classes("intent") == ("alarm_set", "move")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        f"tokens: {units.tokens.vocab_size} (unigram, 1 of them configured symbols, 19 symbols of targets)"
+        in lines
+    )
+    assert (
+        "targets: 2 intent, 2 scenario, 1 action, 1 slot, 2 sentiment, 2 entity, 2 bracket; "
+        "tasks asr intent slu ner sentiment parse" in lines
+    )
+    dev = f"{data / 'dev'}: "
+    assert [line.removeprefix(dev) for line in lines if line.startswith(dev)] == [
+        "characters without a token: t u ж",
+        "units that the training text lacks: <unk>",
+        "intent: 1 utterances have what the training set lacks: intent music_set, scenario music (c-2)",
+        "ner: 1 utterances have what the training set lacks: entity ORG (c-2)",
+        "ner: of 1 entities, 1 not_found",
+    ]
+    assert f"{data / 'train'}: ner: of 2 entities, 1 other_case" in lines
+
+    before = contents(data / "out")
+    tokenize(data, *options)
+    assert contents(data / "out") == before and "targets.yaml" in before
+
+
+def test_words_that_look_like_symbols_are_learnt_as_words(data: Path) -> None:
+    tokenize(data, *label(data), "--targets.entity_tags", "slue_raw", "--normalization.punctuation", "keep")
+    units = load_units(data / "out")
+    target = units.targets.encode("asr", {"text": "hi !"})
+    ids = units.tokens.encode(target)
+    assert target == "hi \\!" and all(i < units.tokens.num_pieces and i != units.tokens.unk for i in ids)
+    assert units.targets.decode("asr", units.tokens.decode(ids)).streams == {"text": "hi !"}
+    assert "!" in "".join(read_table(data / "train" / "units")["b-1"].split())
+
+
+def test_recognition_alone_is_as_if_there_were_no_labels(data: Path) -> None:
+    label(data)
+    tokenize(data)
+    tokenize(data, "--labels", str(data / "train"), out="other")
+    assert contents(data / "other") == contents(data / "out")
+    assert not any(name.startswith("targets") for name in contents(data / "out"))
+
+
+def test_errors_of_labels(data: Path) -> None:
+    options = label(data)
+    with pytest.raises(ConfigError, match=r"slu: no stream semantics in --labels \(no folder was given\)"):
+        tokenize(data, "--targets.tasks", "slu")
+    with pytest.raises(ConfigError, match=r"intent: no stream intent or semantics in --labels \(.*more\)"):
+        tokenize(data, "--targets.tasks", "intent", "--labels", str(data / "more"))
+    with pytest.raises(ConfigError, match="ner: no stream text/entities"):
+        tokenize(data, "--targets.tasks", "ner", "--labels", str(data / "more"))
+    with pytest.raises(DataError, match="nowhere: no such data directory"):
+        tokenize(data, "--targets.tasks", "ner", "--labels", str(data / "nowhere"))
+    (data / "more" / "parse").write_text("x-1 [IN:GO go\n")
+    with pytest.raises(DataError, match="more/parse: x-1: .* not closed"):
+        tokenize(data, *options)
+    assert not (data / "out").exists()
+
+
 def test_as_a_command(data: Path) -> None:
     """Another process and hash seed give the same bytes; a user's error is one line."""
     tokenize(data)

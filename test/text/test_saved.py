@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from stxlib.text.lexicon import LexiconConfig
 from stxlib.text.normalize import NormalizationConfig
 from stxlib.text.phones import EspeakConfig, SubwordsConfig
 from stxlib.text.saved import Units, UnitsConfig, load_units, save_units
+from stxlib.text.target_vocabulary import TargetsConfig, TargetVocabulary
+from stxlib.text.targets import Targets
 from stxlib.text.text_to_units import TextToUnits
 from stxlib.text.tokenizer import SentencePieceConfig, SubwordTokenizer
 
@@ -102,6 +105,52 @@ def test_saving_again_replaces_everything(tmp_path: Path) -> None:
         "units/symbols.txt",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["units"]
+
+
+def make_with_targets() -> Units:
+    units, _ = make(SubwordsConfig())
+    config = replace(units.config, targets=TargetsConfig(tasks=("asr", "intent")))
+    vocabulary = TargetVocabulary.of(
+        config.targets, [("intent", "turn_on"), ("scenario", "turn"), ("action", "on")]
+    )
+    symbols = (*config.tokens.symbols[1:], *vocabulary.symbols())
+    tokens = SubwordTokenizer.train(LINES, replace(config.tokens, symbols=symbols), config.normalization)
+    return Units(tokens, units.units, config, Targets(vocabulary))
+
+
+def test_targets_come_back(tmp_path: Path) -> None:
+    units = make_with_targets()
+    save_units(units, tmp_path / "units")
+    copy = load_units(tmp_path / "units")
+    assert copy.config == units.config
+    assert copy.targets.vocabulary == units.targets.vocabulary
+    assert copy.targets.symbols == copy.tokens.symbols[-4:] != ()
+    assert pickle.loads(pickle.dumps(copy)).targets.symbols == copy.targets.symbols
+    (tmp_path / "units" / "targets.yaml").write_text("tasks: [asr]\nentity_tags: own\n")
+    with pytest.raises(DataError, match="not a vocabulary of targets"):
+        load_units(tmp_path / "units")
+
+
+def test_symbols_of_targets_are_tokens() -> None:
+    units = make_with_targets()
+    tokens = SubwordTokenizer.train(LINES, units.config.tokens, units.config.normalization)
+    with pytest.raises(DataError, match="symbols of targets without a token: <intent>"):
+        replace(units, tokens=tokens)
+
+
+def test_recognition_alone_has_no_file_of_targets(tmp_path: Path) -> None:
+    save_units(make(SubwordsConfig())[0], tmp_path / "units")
+    assert not (tmp_path / "units" / "targets.yaml").exists()
+    assert "targets" not in (tmp_path / "units" / "units.yaml").read_text()
+    loaded = load_units(tmp_path / "units")
+    assert loaded.targets.symbols == () and loaded.targets.tasks == ("asr",)
+
+
+def test_a_word_that_looks_like_a_symbol_of_targets_is_spoken() -> None:
+    units = make_with_targets()
+    spelt = TextToUnits(units.config, units.tokens)(["<intent>"])
+    assert spelt == [[units.tokens.symbols[i] for i in units.tokens.encode("<intent>", with_symbols=False)]]
+    assert "<intent>" not in spelt[0]
 
 
 def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def test_a_symbol_is_one_token_and_untouched_by_normalization() -> None:
     # what is glued to a word, or in the other case, is text
     assert tokenizer.decode(ids) == "<SLU> take me to ! paris ] sl\u2047"
     assert tokenizer.decode(tokenizer.encode("paris!")) == "paris"
+    assert all(i < tokenizer.num_pieces for i in tokenizer.encode("go to ] paris", with_symbols=False))
 
 
 def test_unknown_characters() -> None:
