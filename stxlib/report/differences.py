@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from stxlib.report.examples import evenly
 from stxlib.report.rows import metrics_of, order_decodes, order_sets
 from stxlib.report.runs import Decode, Run
-from stxlib.report.verdicts import Verdict, read_verdicts
+from stxlib.report.verdicts import Verdict, read_verdicts, without_repeats
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Difference:
 
 def find_differences(runs: Sequence[Run], *, num_examples: int) -> list[Difference]:
     """Every set that two or more systems were scored on by the same metric; by set, then by metric."""
-    # Characters say again what words say.
-    metrics = [metric for metric in metrics_of(runs) if metric != "cer"] or metrics_of(runs)
+    metrics = without_repeats(metrics_of(runs))
     sets = order_sets(decode.set for run in runs for decode in run.decodes)
     found = [compare(runs, name, metric, num_examples=num_examples) for name in sets for metric in metrics]
     return [difference for difference in found if difference is not None]

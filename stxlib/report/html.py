@@ -129,14 +129,15 @@ def summary(runs: Sequence[Run], metric: str, figure: str) -> Markup:
 
 def range_note(runs: Sequence[Run]) -> Markup:
     """What the small numbers and the bars in the summaries are."""
-    over = sorted(
-        {entry["interval"]["over"] for run in runs for d in run.decodes for entry in d.scores.values()}
-    )
-    if not over:
+    entries = [entry for run in runs for decode in run.decodes for entry in decode.scores.values()]
+    if not entries:
         return tag("p", "Nothing is scored yet.", class_="note")
+    # Where a figure is put together from others, its own note says how its interval came about.
+    over = sorted({entry["interval"]["over"] for entry in entries} - {"part"})
     seeds = [run.row for run in runs]
     several = "; of several seeds: mean, and standard deviation" if len(set(seeds)) < len(seeds) else ""
-    return tag("p", f"Ranges: 95 % bootstrap intervals over {' or '.join(over)}s{several}.", class_="note")
+    drawn = f" over {' or '.join(f'{kind}s' for kind in over)}" if over else ""
+    return tag("p", f"Ranges: 95 % bootstrap intervals{drawn}{several}.", class_="note")
 
 
 def entry_cell(entry: Entry, figure: str, scale: float) -> Markup:

@@ -13,7 +13,7 @@ from stxlib.report.examples import evenly, open_data
 from stxlib.report.markup import Child, Markup, join, table, tag
 from stxlib.report.rows import metric_title
 from stxlib.report.runs import Decode, Run
-from stxlib.report.verdicts import Verdict, read_verdicts
+from stxlib.report.verdicts import Verdict, read_verdicts, without_repeats
 from stxlib.report.words import aligned, legend
 
 _WRONG, _EXAMPLES, _PATTERNS = 8, 8, 8
@@ -22,7 +22,7 @@ _WRONG, _EXAMPLES, _PATTERNS = 8, 8, 8
 def wrong_sections(decode: Decode, data: DataDir | None) -> list[Markup]:
     """For each metric that says which utterances are right: some of the wrong ones, closed."""
     found = []
-    for metric in decode.scores:
+    for metric in without_repeats(decode.scores):
         verdicts = read_verdicts(decode, metric)
         wrong = [verdict for verdict in verdicts.values() if not verdict.correct]
         if not wrong or any(verdict.alignment for verdict in wrong):

@@ -104,7 +104,9 @@ def key_figures(metric: str, entry: Entry) -> list[str]:
 
 
 def main_figures(entry: Entry) -> list[str]:
-    """Those that a metric itself puts first; all of them where it says nothing."""
+    """Those that a metric itself puts first; all of an error rate, and where a metric does not say."""
+    if edit_unit(entry):
+        return list(entry["figures"])
     names = dict.fromkeys([entry["headline"], *(entry.get("main_figures") or entry["figures"])])
     return [name for name in names if name in entry["figures"]]
 

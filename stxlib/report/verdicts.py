@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from stxlib.errors import DataError
 from stxlib.report.runs import Decode
 from stxlib.score.alignment import Alignment, load_alignments
+
+_SAID_BY = {"cer": "wer", "exact": "slurp"}
+"metric -> another one that calls the same utterances right"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ def read_verdicts(decode: Decode, metric: str) -> dict[str, Verdict]:
     lines = path.read_text(encoding="utf-8").split("\n")
     found = [_read_verdict(line, path, number) for number, line in enumerate(lines, start=1) if line]
     return {verdict.utt: verdict for verdict in found}
+
+
+def without_repeats(metrics: Iterable[str]) -> list[str]:
+    """The metrics without those whose verdicts another one of them gives as well."""
+    known = list(metrics)
+    return [metric for metric in known if _SAID_BY.get(metric) not in known]
 
 
 def read_alignments(decode: Decode, metric: str) -> list[Alignment]:
