@@ -52,9 +52,9 @@ def notes_on(targets: Targets, folder: Path) -> list[str]:
         misplaced: Counter[str] = Counter()
         num_entities = 0
         for utt, labels, names in _read_names(folder, task, config):
-            lacking = {
-                (kind, name) for kind, name in names if name not in targets.vocabulary.names.get(kind, ())
-            }
+            known = targets.vocabulary.names
+            # Not a set: its order would be another in the next run.
+            lacking = [(kind, name) for kind, name in dict.fromkeys(names) if name not in known.get(kind, ())]
             unseen.update(lacking)
             if lacking:
                 utts.append(utt)
