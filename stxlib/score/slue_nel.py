@@ -34,8 +34,8 @@ def score_slue_nel(inputs: Inputs) -> Scored:
     Without `word_times` beside the references there is no word-F1. Writes `utterances.slue_nel.jsonl`.
     """
     pairs = read_pairs(inputs, "entity_times")
-    references = {utt: _read(value, inputs.ref, utt) for utt, value in pairs.references.items()}
-    predictions = {utt: _read(value, inputs.hyp, utt) for utt, value in pairs.predictions.items()}
+    references = {utt: _read(value, pairs.ref_place, utt) for utt, value in pairs.references.items()}
+    predictions = {utt: _read(value, pairs.hyp_place, utt) for utt, value in pairs.predictions.items()}
     words = _read_words(inputs.ref, references)
     tallies = {
         "frame": [
@@ -54,6 +54,7 @@ def score_slue_nel(inputs: Inputs) -> Scored:
     counts: dict[str, Array] = {"utterances": np.ones(len(references))}
     for measure, column in columns.items():
         counts |= column.of([{"": tally} for tally in tallies[measure]])
+    no_words = () if words is not None else (f"{inputs.ref} has no word_times: no word-F1",)
     return Scored(
         metric="slue_nel",
         headline="nel_frame_f1",
@@ -62,7 +63,9 @@ def score_slue_nel(inputs: Inputs) -> Scored:
         counts=counts,
         figures=_figures(columns),
         missing=pairs.missing,
-        notes=() if words is not None else (f"{inputs.ref} has no word_times: no word-F1",),
+        main_figures=tuple(_figure(measure, "f1") for measure in columns),
+        sentences=pairs.sentences,
+        notes=(*pairs.notes, *no_words),
         files={
             "utterances.slue_nel.jsonl": dump_utterances(
                 (
@@ -164,12 +167,16 @@ def _figures(columns: Mapping[str, ClassColumns]) -> Callable[[Counts], dict[str
         found: dict[str, Array] = {}
         for measure, column in columns.items():
             micro = column.micro(counts)
-            kind, _, overlap = measure.partition("_")
-            for name in ("f1", "precision", "recall"):
-                found["_".join(filter(None, ("nel", kind, name, overlap)))] = micro[name]
+            found |= {_figure(measure, name): micro[name] for name in ("f1", "precision", "recall")}
         return found
 
     return figures
+
+
+def _figure(measure: str, name: str) -> str:
+    """word_80, f1 -> nel_word_f1_80."""
+    kind, *overlap = measure.split("_")
+    return "_".join(("nel", kind, name, *overlap))
 
 
 def _name(overlap: float) -> str:

@@ -166,8 +166,8 @@ def score_slue_ner(inputs: Inputs) -> Scored:
     (reference tags without a combined one, and how often). Writes `utterances.slue_ner.jsonl`.
     """
     pairs = read_pairs(inputs, "entities")
-    references = {utt: _entities(value, inputs.ref, utt) for utt, value in pairs.references.items()}
-    predictions = {utt: _entities(value, inputs.hyp, utt) for utt, value in pairs.predictions.items()}
+    references = {utt: _entities(value, pairs.ref_place, utt) for utt, value in pairs.references.items()}
+    predictions = {utt: _entities(value, pairs.hyp_place, utt) for utt, value in pairs.predictions.items()}
 
     def tally(tags: TagSet, label_only: bool) -> list[dict[str, Tally]]:
         def side(entities: list[Found]) -> list[Numbered]:
@@ -192,10 +192,10 @@ def score_slue_ner(inputs: Inputs) -> Scored:
     left_out = Counter(
         tag for found in references.values() for tag, _ in found if combine(tag) in (None, DISCARD)
     )
-    notes: tuple[str, ...] = ()
+    notes = pairs.notes
     if left_out:
         what = ", ".join(f"{count} {tag}" for tag, count in sorted(left_out.items()))
-        notes = (f"left out, as SLUE does: reference entities of the tags {what}",)
+        notes += (f"left out, as SLUE does: reference entities of the tags {what}",)
     return Scored(
         metric="slue_ner",
         headline="ner_f1",
@@ -204,6 +204,8 @@ def score_slue_ner(inputs: Inputs) -> Scored:
         counts=counts,
         figures=_figures(columns),
         missing=pairs.missing,
+        sentences=pairs.sentences,
+        main_figures=("ner_f1", "ner_precision", "ner_recall", "ner_macro_f1", "ner_label_f1", "ner_raw_f1"),
         notes=notes,
         files={"utterances.slue_ner.jsonl": _dump(references, predictions)},
         details={

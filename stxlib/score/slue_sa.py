@@ -100,7 +100,8 @@ def score_slue_sa(inputs: Inputs) -> Scored:
         counts=counts,
         figures=figures,
         missing=pairs.missing,
-        notes=_notes(pairs.references, pairs.predictions),
+        sentences=pairs.sentences,
+        notes=(*pairs.notes, *_notes(pairs.references, pairs.predictions)),
         files={
             "utterances.slue_sa.jsonl": dump_utterances(
                 (utt, one, pairs.predictions[utt], one == pairs.predictions[utt])
