@@ -2,7 +2,8 @@
 
 Utterances of one speaker are not independent, so whole speakers are drawn with replacement where they are
 known (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP
-2004), else utterances.
+2004), else whole sentences where utterances are recordings of them (SLURP: four recordings of each on average, with the
+same labels), else utterances.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Groups:
     """What is drawn: `index[i]` is the group of utterance i."""
 
     kind: str
-    "'speaker' or 'utterance'"
+    "'speaker', 'sentence' or 'utterance'"
     index: NDArray[np.int64]
     size: int
 
@@ -45,18 +46,20 @@ class Groups:
         return list(counts), np.stack(columns, axis=1)
 
 
-def groups_of(utts: Sequence[str], speakers: Mapping[str, str] | None) -> Groups:
-    """Speakers where there are at least `MIN_SPEAKERS`, else single utterances."""
-    if speakers is not None:
-        names = sorted(set(speakers.values()))
-        if len(names) >= MIN_SPEAKERS:
-            order = {name: position for position, name in enumerate(names)}
-            return Groups(
-                "speaker",
-                np.array([order[speakers[utt]] for utt in utts], np.int64),
-                len(names),
-            )
+def groups_of(
+    utts: Sequence[str], speakers: Mapping[str, str] | None, sentences: Sequence[str] | None = None
+) -> Groups:
+    """Speakers where there are at least `MIN_SPEAKERS`, else the sentences of the utterances, else single utterances."""
+    if speakers is not None and len(set(speakers.values())) >= MIN_SPEAKERS:
+        return _grouped("speaker", [speakers[utt] for utt in utts])
+    if sentences is not None:
+        return _grouped("sentence", sentences)
     return Groups("utterance", np.arange(len(utts), dtype=np.int64), len(utts))
+
+
+def _grouped(kind: str, of_utt: Sequence[str]) -> Groups:
+    names, index = np.unique(np.array(of_utt), return_inverse=True)
+    return Groups(kind, index.astype(np.int64), len(names))
 
 
 def draw_weights(size: int, draws: int, seed: int) -> Iterator[Array]:

@@ -126,16 +126,45 @@ class ClassColumns:
 
     def of(self, tallies: Sequence[Mapping[str, Tally]]) -> dict[str, Array]:
         """The columns (utterances,) from the tallies of each utterance."""
-        columns = {
-            self._name(part, label): np.zeros(len(tallies)) for label in ("", *self.labels) for part in _PARTS
-        }
-        own = set(self.labels)
-        for row, of_utt in enumerate(tallies):
-            for label, tally in of_utt.items():
-                for part in _PARTS:
-                    columns[self._name(part)][row] += getattr(tally, part)
-                    if label in own:
-                        columns[self._name(part, label)][row] += getattr(tally, part)
+        place = {label: i for i, label in enumerate(self.labels)}
+        found = [
+            (row, place.get(label, -1), tally.correct, tally.reference, tally.predicted)
+            for row, of_utt in enumerate(tallies)
+            for label, tally in of_utt.items()
+        ]
+        table = np.array(found, np.float64).reshape(-1, 2 + len(_PARTS))
+        rows, places = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
+        own = places >= 0
+        columns: dict[str, Array] = {}
+        for part, values in zip(_PARTS, table[:, 2:].T, strict=True):
+            columns[self._name(part)] = np.bincount(rows, weights=values, minlength=len(tallies)).astype(
+                np.float64
+            )
+            of_label = np.zeros((len(self.labels), len(tallies)))
+            of_label[places[own], rows[own]] = values[own]
+            columns |= {self._name(part, label): of_label[i] for label, i in place.items()}
+        return columns
+
+    def of_classes(self, references: Sequence[str], predictions: Sequence[str]) -> dict[str, Array]:
+        """The columns (utterances,) of one class an utterance on both sides; an empty prediction is none."""
+        place = {label: i for i, label in enumerate(self.labels)}
+        said, heard = (
+            np.array([place.get(label, -1) for label in side]) for side in (references, predictions)
+        )
+        right = np.array(
+            [one == other != "" for one, other in zip(references, predictions, strict=True)], bool
+        )
+        columns: dict[str, Array] = {}
+        for part, places, known in (
+            ("correct", said, right),
+            ("reference", said, np.array([label != "" for label in references], bool)),
+            ("predicted", heard, np.array([label != "" for label in predictions], bool)),
+        ):
+            of_label = np.zeros((len(self.labels), len(references)))
+            rows = np.flatnonzero(known & (places >= 0))
+            of_label[places[rows], rows] = 1.0
+            columns[self._name(part)] = known.astype(np.float64)
+            columns |= {self._name(part, label): of_label[i] for label, i in place.items()}
         return columns
 
     def micro(self, counts: Counts) -> dict[str, Array]:
@@ -145,7 +174,7 @@ class ClassColumns:
     def macro(self, counts: Counts) -> dict[str, Array]:
         """Means of the classes' precision, recall and f1 over those that were seen, in percent, elementwise."""
         return self._mean(
-            counts, lambda correct, reference, predicted: (reference + predicted > 0).astype(float)
+            counts, lambda correct, reference, predicted: (reference + predicted > _ANY).astype(float)
         )
 
     def weighted(self, counts: Counts) -> dict[str, Array]:
@@ -153,16 +182,22 @@ class ClassColumns:
         return self._mean(counts, lambda correct, reference, predicted: reference)
 
     def _mean(self, counts: Counts, weigh: Callable[[Array, Array, Array], Array]) -> dict[str, Array]:
-        shape = np.shape(counts[self._name("correct")])
-        sums, total = dict.fromkeys(("precision", "recall", "f1"), np.zeros(shape)), np.zeros(shape)
         first = f"{self.prefix}{_PARTS[0]}:"
-        for label in (name.removeprefix(first) for name in counts if name.startswith(first)):
-            columns = self._columns(counts, label)
-            weight = weigh(*columns)
-            total = total + weight
-            for name, value in _ratios(*columns).items():
-                sums[name] = sums[name] + weight * np.nan_to_num(value)
-        return {name: percent(value / 100, total) for name, value in sums.items()}
+        labels = [name.removeprefix(first) for name in counts if name.startswith(first)]
+        shape = np.shape(counts[self._name("correct")])
+        # (labels, ...) of each part
+        columns = [
+            np.stack([np.broadcast_to(counts[self._name(part, label)], shape) for label in labels])
+            if labels
+            else np.zeros((0, *shape))
+            for part in _PARTS
+        ]
+        weight = weigh(*columns)
+        total = weight.sum(axis=0)
+        return {
+            name: percent((weight * np.nan_to_num(value)).sum(axis=0) / 100, total)
+            for name, value in _ratios(*columns).items()
+        }
 
     def _columns(self, counts: Counts, label: str = "") -> tuple[Array, Array, Array]:
         correct, reference, predicted = (
@@ -175,6 +210,7 @@ class ClassColumns:
 
 
 _PARTS = ("correct", "reference", "predicted")
+_ANY = 1e-9  # counts averaged over runs leave such remainders when they are taken away again
 
 
 def _ratios(correct: Array, reference: Array, predicted: Array) -> dict[str, Array]:

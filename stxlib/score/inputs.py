@@ -8,56 +8,113 @@ from pathlib import Path
 
 from stxlib.data.tables import read_table
 from stxlib.errors import DataError
+from stxlib.score.formats import read_labels
+from stxlib.score.labels import Labels
 from stxlib.score.metric import Inputs
+from stxlib.score.slurp_format import recording_name
 
 _SHOWN_IDS = 20
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """References and predictions of the same utterances, in the order of the reference table."""
+    """References and predictions of the same utterances, in the order of the references."""
 
     references: dict[str, str]
     predictions: dict[str, str]
     missing: tuple[str, ...]
-    "utterances whose prediction is absent and was taken as empty"
+    "utterances whose prediction is absent: taken as empty, or left out of both sides"
+    ref_stream: str = ""
+    hyp_stream: str = ""
+    "the streams that were read: they differ where a side has not the first of those asked for"
+    ref_place: Path = Path()
+    hyp_place: Path = Path()
+    "the files that they were read from, for messages"
+    sentences: tuple[str, ...] | None = None
+    "the sentence that each utterance is a recording of, where the references say so"
+    notes: tuple[str, ...] = ()
+    "sentences for the reader of the score"
 
 
-def read_pairs(inputs: Inputs, stream: str) -> Pairs:
-    """The table `stream` of both sides (`text`, `intent`, ...).
+def read_pairs(inputs: Inputs, *streams: str, drop_missing: bool = False) -> Pairs:
+    """The first of `streams` that each side has (`text`, `intent`, ...), from any format.
 
-    Raises DataError with the ids when a prediction is missing (unless `inputs.allow_missing`) or belongs to
-    no reference.
+    Raises DataError with the ids when a prediction is missing, is given twice, or belongs to no reference. With
+    `inputs.allow_missing` a missing one is empty; with `drop_missing` as well it is left out, of those given twice the
+    last counts, and those of no reference are ignored, as SLURP's official script does.
     """
-    reference_path, prediction_path = (
-        table_path(inputs.ref, stream),
-        table_path(inputs.hyp, stream),
-    )
-    references = read_table(reference_path)
-    predictions = read_table(prediction_path, allow_empty=True)
+    ref = read_labels(inputs.ref, streams, "ref", format=inputs.format, load_gold=inputs.load_gold)
+    hyp = read_labels(inputs.hyp, streams, "hyp", format=inputs.format, load_gold=inputs.load_gold)
+    ref_stream, hyp_stream = (next(name for name in streams if name in side.streams) for side in (ref, hyp))
+    references, found = dict(ref.streams[ref_stream]), dict(hyp.streams[hyp_stream])
+    ref_place, hyp_place = ref.places[ref_stream], hyp.places[hyp_stream]
     if not references:
-        raise DataError(f"{reference_path}: holds no utterance; score a set that has some")
+        raise DataError(f"{ref_place}: holds no utterance; score a set that has some")
+    predictions, repeated = _named_as(references, found, ref)
+    repeated += tuple(utt for utt in hyp.repeated if utt not in repeated)
+    is_official = inputs.allow_missing and drop_missing
+    notes = [*ref.notes, *hyp.notes]
+    if repeated:
+        if not is_official:
+            raise DataError(
+                f"{hyp_place}: {len(repeated)} utterances have more than one prediction: {list_ids(repeated)}; "
+                "keep one of each"
+            )
+        notes.append(
+            f"{len(repeated)} utterances have several predictions, the last counts: {list_ids(repeated)}"
+        )
     missing = tuple(utt for utt in references if utt not in predictions)
-    extra = tuple(utt for utt in predictions if utt not in references)
+    extra = tuple(utt for utt in predictions if utt not in references and utt not in ref.ids)
     if extra:
-        raise DataError(
-            f"{prediction_path}: {len(extra)} predictions are for utterances not in {reference_path}: "
-            f"{list_ids(extra)}; give --ref the set that was decoded"
-        )
+        if not (is_official or hyp.has_other_sets):
+            raise DataError(
+                f"{hyp_place}: {len(extra)} predictions are for utterances not in {ref_place}: "
+                f"{list_ids(extra)}; give --ref the set that was decoded"
+            )
+        notes.append(f"{len(extra)} predictions are for utterances not in {ref_place} and were ignored")
     if missing and not inputs.allow_missing:
+        how = "leave them out, as the official script does," if drop_missing else "score them as empty"
         raise DataError(
-            f"{prediction_path}: {len(missing)} of {len(references)} utterances have no prediction: "
-            f"{list_ids(missing)}; decode them, or count them as deletions with --allow_missing true"
+            f"{hyp_place}: {len(missing)} of {len(references)} utterances have no prediction: "
+            f"{list_ids(missing)}; decode them, or {how} with --allow_missing true"
         )
-    return Pairs(references, {utt: predictions.get(utt, "") for utt in references}, missing)
+    if drop_missing and missing:
+        references = {utt: value for utt, value in references.items() if utt in predictions}
+        if not references:
+            raise DataError(
+                f"{hyp_place}: none of the {len(missing)} utterances of {ref_place} has a prediction"
+            )
+    return Pairs(
+        references=references,
+        predictions={utt: predictions.get(utt, "") for utt in references},
+        missing=missing,
+        ref_stream=ref_stream,
+        hyp_stream=hyp_stream,
+        ref_place=ref_place,
+        hyp_place=hyp_place,
+        sentences=tuple(ref.sentences[utt] for utt in references) if ref.sentences else None,
+        notes=tuple(notes),
+    )
 
 
-def table_path(where: Path, stream: str) -> Path:
-    """The table `stream` of a directory; a file stands for itself."""
-    path = where / stream if where.is_dir() else where
-    if not path.is_file():
-        raise DataError(f"{path}: no such table; expected lines of '<utterance> <{stream}>'")
-    return path
+def _named_as(
+    references: Collection[str], predictions: dict[str, str], ref: Labels
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Predictions under the names of the references, and those names that several predictions have.
+
+    Recordings are the same whatever their folder and the ending of their file.
+    """
+    if not ref.sentences or all(utt in references for utt in predictions):
+        return predictions, ()
+    by_name = {recording_name(utt): utt for utt in references}
+    named: dict[str, str] = {}
+    repeated: dict[str, None] = {}
+    for utt, value in predictions.items():
+        name = utt if utt in references else by_name.get(recording_name(utt), utt)
+        if name in named:
+            repeated[name] = None
+        named[name] = value
+    return named, tuple(repeated)
 
 
 def list_ids(ids: Collection[str]) -> str:

@@ -14,9 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stxlib.score.labels import Format
+
 Array = NDArray[np.float64]
 Counts = Mapping[str, Array]
-"name of a count -> its values, of any shape: one utterance, a whole set, or (draws,) sums of resampled sets"
+"""name of a count -> its values, of any shape: one utterance, a whole set, or (draws,) sums of resampled sets.
+
+A name with a colon (`correct:PERSON`) is that of one label. Systems have different ones, as they make up labels that
+others do not: `figures` finds its labels among the names that it is given, and score.json leaves them out of `counts`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +30,17 @@ class Inputs:
     """What is scored against what."""
 
     ref: Path
-    "data directory of the references (or one of its tables)"
+    "data directory of the references, one of its tables, or a file of another format"
     hyp: Path
-    "directory that holds the predictions as tables (or one table)"
+    "directory that holds the predictions as tables, one table, or a file of another format"
     train_text: Path | None = None
     "`text` of the training set; reference words that do not occur in it are counted apart"
     allow_missing: bool = False
-    "score an utterance without a prediction as an empty one, and say so"
+    "score an utterance without a prediction as the metric's official script does (most: as an empty one), and say so"
+    format: Format = "auto"
+    "of both sides; auto looks at each"
+    load_gold: bool = False
+    "SLURP files are keyed by `slurp_id`, and not by recordings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,12 @@ class Scored:
     "counts of any shape -> figures of that shape, in percent; nan where nothing was counted"
     missing: tuple[str, ...] = ()
     "utterances without a prediction, scored as empty because `allow_missing` was set"
+    drops_missing: bool = False
+    "they were left out, and not scored as empty"
+    sentences: tuple[str, ...] | None = None
+    "the sentence that each utterance is a recording of: intervals draw sentences, as their recordings are alike"
+    main_figures: tuple[str, ...] = ()
+    "those to print, where there are many; empty: all"
     notes: tuple[str, ...] = ()
     "sentences for the reader of the score"
     files: Mapping[str, str] = field(default_factory=dict)
@@ -62,8 +78,8 @@ class Scored:
     "more for score.json; plain JSON values"
 
     def totals(self) -> dict[str, float]:
-        """Counts added up over all utterances."""
-        return {name: float(values.sum()) for name, values in self.counts.items()}
+        """Counts added up over all utterances, without those of single labels."""
+        return {name: float(values.sum()) for name, values in self.counts.items() if ":" not in name}
 
 
 def percent(part: Array, whole: Array) -> Array:

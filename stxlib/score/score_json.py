@@ -3,10 +3,11 @@ behind it.
 
     {"wer": {"headline": "wer", "lower_is_better": true,
              "figures": {"wer": {"value": 23.4, "low": 21.9, "high": 25.1}, ...},
+             "main_figures": ["wer", ...],
              "counts": {"words": 2833, ...},
              "interval": {"level": 0.95, "draws": 1000, "seed": 1, "over": "speaker", "groups": 30},
              "groups": {"accent": {"en-us": {"utterances": 80, "figures": {...}, "counts": {...}}, ...}},
-             "utterances": 400, "missing": [], "notes": [], "details": {...},
+             "utterances": 400, "missing": [], "drops_missing": false, "notes": [], "details": {...},
              "ref": "data/test", "hyp": "exp/...", "train_text": "data/train/text", "stxlib": "0.1.0"},
      "cer": {...}}
 
@@ -36,7 +37,7 @@ Entry = dict[str, Any]
 
 def score_entry(scored: Scored, inputs: Inputs, *, draws: int, seed: int) -> Entry:
     """What score.json holds for one metric."""
-    groups = groups_of(scored.utts, read_speakers(inputs.ref, scored.utts))
+    groups = groups_of(scored.utts, read_speakers(inputs.ref, scored.utts), scored.sentences)
     intervals = bootstrap(scored.counts, scored.figures, groups, draws=draws, seed=seed)
     values = _figures_of_all(scored, np.ones(len(scored.utts), bool))
     return {
@@ -55,6 +56,8 @@ def score_entry(scored: Scored, inputs: Inputs, *, draws: int, seed: int) -> Ent
         "groups": _breakdown(scored, inputs),
         "utterances": len(scored.utts),
         "missing": list(scored.missing),
+        "drops_missing": scored.drops_missing,
+        "main_figures": list(scored.main_figures or values),
         "notes": list(scored.notes),
         "details": dict(scored.details),
         "ref": str(inputs.ref),
@@ -100,7 +103,11 @@ def _breakdown(scored: Scored, inputs: Inputs) -> dict[str, dict[str, Entry]]:
                 "utterances": int(chosen.sum()),
                 "figures": {name: _number(figure) for name, figure in figures.items()},
                 "counts": _whole(
-                    {name: float(column[chosen].sum()) for name, column in scored.counts.items()}
+                    {
+                        name: float(column[chosen].sum())
+                        for name, column in scored.counts.items()
+                        if ":" not in name
+                    }
                 ),
             }
     return table
