@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from stxlib.config import parse_config
-from stxlib.data.batch import SpeechBatch
+from stxlib.data.batch import Sequences, SpeechBatch
 from stxlib.errors import run
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
@@ -53,11 +53,17 @@ def make_batch(num_utts: int, seconds: float) -> SpeechBatch:
         seeds=torch.arange(num_utts),
         waves=torch.randn(num_utts, num_samples, generator=generator) * 0.1,
         wave_lens=torch.full((num_utts,), num_samples),
-        tokens=torch.randint(4, VOCAB_SIZE, (num_utts, num_tokens), generator=generator),
-        token_lens=torch.full((num_utts,), num_tokens),
-        units=torch.randint(2, NUM_UNITS, (num_utts, num_units), generator=generator),
-        unit_lens=torch.full((num_utts,), num_units),
         sample_rate=16000,
+        labels={
+            "asr": Sequences(
+                torch.randint(4, VOCAB_SIZE, (num_utts, num_tokens), generator=generator),
+                torch.full((num_utts,), num_tokens),
+            ),
+            "units": Sequences(
+                torch.randint(2, NUM_UNITS, (num_utts, num_units), generator=generator),
+                torch.full((num_utts,), num_units),
+            ),
+        },
     )
 
 

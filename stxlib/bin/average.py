@@ -43,11 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stxlib.models.saved import load_network, save_network
     from stxlib.train.best import final_state
 
-    network = load_network(config.run)
+    network, saved = load_network(config.run)
     state, told = final_state(config.run, average_best=config.num_best, prefix="network.", steps=config.steps)
     network.load_state_dict(state)
-    sizes = {"vocab_size": network.vocab_size, "num_units": network.num_units}
-    save_network(config.out, network, network.config, sizes=sizes, units_dir=config.run / "units")
+    save_network(config.out, network, saved, units_dir=config.run / "units")
     print(f"saved {config.out}: {told}")
 
 

@@ -3,7 +3,7 @@
     python -m stxlib.bin.train --config conf/asr/pretrain.yaml --train data/train --dev data/dev \
         --units exp/units --out exp/pretrain/seed1 --seed 1
 
-From here to the loss are two hops: `stxlib.train.trainer.fit`, `stxlib.objectives.speech_to_text`.
+From here to the loss are two hops: `stxlib.train.trainer.fit`, and the objective of the YAML (`stxlib.objectives`).
 The same command again goes on where the last one stopped, at the exact step.
 """
 
@@ -17,19 +17,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stxlib.config import Parsed, parse_config
 from stxlib.data.augment import AugmentConfig
-from stxlib.data.sampler import BatchConfig
-from stxlib.errors import ConfigError, run
-from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
-from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
+from stxlib.data.speech_loader import SpeechBatchConfig
+from stxlib.errors import run
+from stxlib.models.networks import NetworkConfig
+from stxlib.models.speech_to_text import SpeechToTextConfig
+from stxlib.objectives.build import ObjectiveConfig
+from stxlib.objectives.speech_to_text import SpeechToTextLossConfig
+from stxlib.objectives.training_data import BatchConfig
 from stxlib.train.init import InitConfig
 from stxlib.train.trainer import TrainerConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from stxlib.data.batch import SpeechBatch
     from stxlib.data.data_dir import DataDir
-    from stxlib.data.loader import DevBatches, SpeechBatches
+    from stxlib.data.speech_loader import SpeechBatches, SpeechDevBatches
+    from stxlib.data.text_loader import TextBatches, TextDevBatches
     from stxlib.text.saved import Units
 
 # Of the training set, for mean and deviation of the features. Ten minutes fix them to well under a percent.
@@ -41,9 +44,11 @@ class TrainConfig:
     """What a training run is made of. Paths come from the shell, numbers from the YAML."""
 
     train: Path
-    "data directory to learn from, with `text` and `units`"
+    "data directory to learn from, with the streams that the objective's tasks need"
     dev: Path
     "data directory that decides which weights are kept"
+    text: tuple[Path, ...] = ()
+    "data directories whose labelled text is learnt from besides, by an objective that learns from text"
     units: Path
     "folder of tokens and units that stxlib.bin.tokenize wrote"
     out: Path
@@ -51,16 +56,16 @@ class TrainConfig:
     seed: int = 1
     "seed of initialization, batches and augmentation"
     init: Path | None = None
-    "folder of a trained network to begin with"
+    "folder of a trained network to begin with; symbols that its vocabulary lacks start anew"
     init_patterns: InitConfig = field(default_factory=InitConfig)
     "what is taken over from it"
     freeze: tuple[str, ...] = ()
     "patterns of parameter names that are not trained (encoder.*); a part that is frozen whole runs without dropout"
-    network: SpeechToTextConfig = field(default_factory=SpeechToTextConfig)
+    network: NetworkConfig = field(default_factory=SpeechToTextConfig)
     "the network"
-    objective: SpeechToTextLossConfig = field(default_factory=SpeechToTextLossConfig)
+    objective: ObjectiveConfig = field(default_factory=SpeechToTextLossConfig)
     "what is minimized"
-    batches: BatchConfig = field(default_factory=BatchConfig)
+    batches: BatchConfig = field(default_factory=SpeechBatchConfig)
     "how utterances are put into batches"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     "how waves are changed in training"
@@ -92,83 +97,78 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     import torch
 
     from stxlib.data.data_dir import DataDir
-    from stxlib.data.loader import DevBatches, SpeechBatches
-    from stxlib.models.saved import save_network
+    from stxlib.models.networks import build_network
+    from stxlib.models.saved import SavedConfig, save_network
+    from stxlib.objectives.build import build_objective, check_tasks, sizes_of, speech_encoder
+    from stxlib.objectives.training_data import Given, speech_batches, text_batches
     from stxlib.text.saved import load_units
     from stxlib.train.best import final_state
-    from stxlib.train.init import freeze, initialize, read_weights
+    from stxlib.train.init import freeze
     from stxlib.train.run_dir import RunDir
     from stxlib.train.trainer import fit
 
     config = parsed.config
     units = load_units(config.units)
-    data, dev_data = DataDir(config.train), DataDir(config.dev)
-    sizes = {"vocab_size": units.tokens.vocab_size, "num_units": units.units.vocab_size}
+    check_tasks(config.objective, units, str(config.units))
     torch.manual_seed(config.seed)
-    network = SpeechToText(config.network, **sizes)
-    objective = SpeechToTextObjective(network, config.objective)
-    facts = []
-    loaded: tuple[str, ...] = ()
-    if config.init is not None:
-        report = initialize(network, read_weights(config.init), config.init_patterns, source=str(config.init))
-        loaded = report.loaded
-    if config.freeze:
-        freeze(network, config.freeze)
-    if config.init is not None:
-        facts += report.lines(network)
-        facts += compare_units(config.init, units)
-    sample_rate = network.sample_rate
-    if "encoder.mean" not in loaded:
-        waves = spread_waves(data, sample_rate, NORMALIZATION_SECONDS, allow_pipes=config.allow_pipes)
-        network.encoder.estimate_normalization(waves)
-
-    batches = SpeechBatches(
-        data,
-        encoder_of(data, units),
-        config=config.batches,
+    sizes = sizes_of(config.objective, units)
+    network = build_network(config.network, sizes, config.objective.tasks)
+    learning = build_objective(config.objective, network, units)
+    encoder = speech_encoder(network)
+    given = Given(
+        train=DataDir(config.train),
+        dev=DataDir(config.dev),
+        text=tuple(map(DataDir, config.text)),
+        batches=config.batches,
         augment=config.augment,
-        sample_rate=sample_rate,
         seed=config.seed,
         num_shards=distributed.world_size * config.trainer.accumulation,
-        frames_per_second=network.encoder.latents_per_second,
         allow_pipes=config.allow_pipes,
         max_bad_utts=config.max_bad_utts,
     )
-    dev = DevBatches(
-        dev_data,
-        encoder_of(dev_data, units),
-        config=config.batches,
-        sample_rate=sample_rate,
-        frames_per_second=network.encoder.latents_per_second,
-        allow_pipes=config.allow_pipes,
-        max_bad_utts=config.max_bad_utts,
-    )
-    facts += describe_data(config, batches, dev)
+    loaded, facts = begin_with(config, network, units, sizes.vocab_size)
+    if config.freeze:
+        freeze(network, config.freeze)
+    train_batches: SpeechBatches | TextBatches
+    dev_batches: SpeechDevBatches | TextDevBatches
+    if encoder is None:
+        train_batches, dev_batches = text_batches(given, learning.labels, units)
+    else:
+        if "encoder.mean" not in loaded:
+            rate = encoder.config.sample_rate
+            waves = spread_waves(given.train, rate, NORMALIZATION_SECONDS, allow_pipes=config.allow_pipes)
+            encoder.estimate_normalization(waves)
+        train_batches, dev_batches = speech_batches(given, learning.labels, learning.ctc, encoder)
+    facts += [
+        f"data: train {' '.join(map(str, (config.train, *config.text)))}: {train_batches.summary()}",
+        f"data: dev {config.dev}: {len(dev_batches.utts)} utterances",
+        *(f"data: {line}" for batches in (train_batches, dev_batches) for line in batches.excluded_lines()),
+    ]
 
     run_dir = RunDir(
         config.out,
         stage_name(config.out),
         config=config,
         sources=parsed.sources,
-        harmless=("out", "train", "dev", "units", "init", "device", "max_bad_utts"),
+        harmless=("out", "train", "dev", "text", "units", "init", "device", "max_bad_utts"),
         is_main=distributed.is_main,
     )
     if distributed.is_main:
-        write_excluded(config.out, batches, dev)
+        write_excluded(config.out, train_batches.excluded, dev_batches.excluded)
 
-    def inspect(objective: Any, batch: SpeechBatch) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def inspect(objective: Any, batch: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
         seen = objective.inspect(batch)
         pairs = zip(batch.utts, seen.references, seen.hypotheses, strict=False)
         decode = units.tokens.decode
         lines = [
             f"{utt}\n  reference:  {decode(ref)}\n  hypothesis: {decode(hyp)}" for utt, ref, hyp in pairs
         ]
-        return seen.images, {"hypotheses": "\n".join(lines)}
+        return seen.images, {"hypotheses": "\n".join(lines)} if lines else {}
 
     fit(
-        objective,
-        batches,
-        dev,
+        learning.objective,
+        train_batches,
+        dev_batches,
         config=config.trainer,
         run_dir=run_dir,
         distributed=distributed,
@@ -179,37 +179,47 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     if distributed.is_main:
         state, told = final_state(config.out, average_best=config.trainer.average_best, prefix="network.")
         network.load_state_dict(state)
-        save_network(config.out, network, config.network, sizes=sizes, units_dir=config.units)
+        saved = SavedConfig(
+            sizes=sizes, tasks=config.objective.tasks, ctc_task=learning.ctc_task, network=config.network
+        )
+        save_network(config.out, network, saved, units_dir=config.units)
         run_dir.log(f"{run_dir.name} saved {config.out}: {told}")
     distributed.barrier()
 
 
-def compare_units(init: Path, units: Units) -> list[str]:
-    """A line for each vocabulary of the network at `init` that has other symbols than ours: its heads fit by their sizes alone."""
+def begin_with(
+    config: TrainConfig, network: nn.Module, units: Units, vocab_size: int
+) -> tuple[tuple[str, ...], list[str]]:
+    """Take over the weights of `--init`. Returns the names of the tensors that were loaded, and lines for the head of the log."""
+    from stxlib.models.saved import read_saved
     from stxlib.text.saved import load_units
+    from stxlib.train.init import initialize, read_weights
 
-    if not (init / "units").is_dir():
-        return []
-    theirs = load_units(init / "units")
-    pairs = (("tokens", theirs.tokens, units.tokens), ("units", theirs.units, units.units))
-    return [
+    if config.init is None:
+        return (), []
+    warnings: list[str] = []
+    grown = None
+    if (config.init / "units").is_dir():
+        theirs, old_size = load_units(config.init / "units"), read_saved(config.init).sizes.vocab_size
+        known = theirs.tokens.symbols[:old_size]
+        if known == units.tokens.symbols[:old_size]:
+            grown = (old_size, vocab_size) if old_size < vocab_size else None
+        else:
+            warnings.append(other_symbols("tokens", config.init))
+        if theirs.units.symbols != units.units.symbols:
+            warnings.append(other_symbols("units", config.init))
+    report = initialize(
+        network, read_weights(config.init), config.init_patterns, source=str(config.init), grown=grown
+    )
+    return report.loaded, report.lines(network) + warnings
+
+
+def other_symbols(name: str, init: Path) -> str:
+    """A line about a vocabulary of the network at `init` that has other symbols than ours: its heads fit by their sizes alone."""
+    return (
         f"init: WARNING: the {name} of {init} are others than those of --units; what was learnt about them starts wrong "
         "(leave such parts out by init_patterns.exclude)"
-        for name, old, new in pairs
-        if old.symbols != new.symbols
-    ]
-
-
-def encoder_of(data: DataDir, units: Units) -> Any:
-    """utterance id -> (tokens of its text, units of its stream `units`)."""
-    if not data.has("units"):
-        raise ConfigError(f"{data.path}: has no stream `units`; run stage 2 (units) on this set")
-    texts, spelt = data.table("text"), data.table("units")
-
-    def encode(utt: str) -> tuple[list[int], list[int]]:
-        return units.tokens.encode(texts[utt]), units.units.encode(spelt[utt].split())
-
-    return encode
+    )
 
 
 def spread_waves(
@@ -231,25 +241,13 @@ def spread_waves(
         yield wave[None], torch.tensor([len(wave)])
 
 
-def describe_data(config: TrainConfig, train: SpeechBatches, dev: DevBatches) -> list[str]:
-    """Lines for the head of the log: hours, steps of an epoch, and what was left out."""
-    lines = [
-        f"data: train {config.train}: {train.num_seconds / 3600:.2f} h, {len(train.utts)} utterances, "
-        f"{train.num_batches} steps an epoch of up to {config.batches.batch_seconds:g} s",
-        f"data: dev {config.dev}: {len(dev.utts)} utterances",
-    ]
-    lines += [f"data: {line}" for batches in (train, dev) for line in batches.excluded_lines()]
-    return lines
-
-
-def write_excluded(folder: Path, train: SpeechBatches, dev: DevBatches) -> None:
+def write_excluded(folder: Path, train: dict[str, tuple[str, ...]], dev: dict[str, tuple[str, ...]]) -> None:
     """List every utterance that was left out, with its reason, in `<run>/excluded` and `<run>/excluded_dev`."""
     from stxlib.data.tables import write_table
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, batches in (("excluded", train), ("excluded_dev", dev)):
-        reasons = {utt: reason for reason, utts in batches.excluded.items() for utt in utts}
-        write_table(folder / name, reasons)
+    for name, excluded in (("excluded", train), ("excluded_dev", dev)):
+        write_table(folder / name, {utt: reason for reason, utts in excluded.items() for utt in utts})
 
 
 def stage_name(folder: Path) -> str:

@@ -16,6 +16,7 @@ one is cut at its pauses (see stxlib.decode.pauses).
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,12 +29,14 @@ import torch
 from stxlib.config import parse_config
 from stxlib.data.audio import AudioSource, UnreadableAudio, read_source, resample_wave
 from stxlib.data.batch import pad
+from stxlib.decode.classes import ClassesConfig
 from stxlib.decode.ctc_greedy import CtcGreedyConfig
 from stxlib.decode.hypothesis import Hypothesis
 from stxlib.decode.joint_beam import JointBeamConfig
 from stxlib.decode.pauses import cut_at_pauses
 from stxlib.decode.recognizer import DecoderConfig, DefaultDecoderConfig, Recognizer, choose_device
 from stxlib.errors import ConfigError, DataError, run
+from stxlib.text.target_vocabulary import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,10 @@ class TranscribeConfig:
     """audio files: wav, flac, ogg, mp3, ... of any rate; channels are averaged"""
     segments: bool = False
     """print a line for each piece, `<path><tab><start><tab><end><tab><text>`, times in seconds"""
-    decoder: DefaultDecoderConfig | JointBeamConfig | CtcGreedyConfig = field(
+    labels: bool = False
+    """print all that the network understands (text, intent, semantics, entities, sentiment) as a JSON object in place of the text, for
+    each piece"""
+    decoder: DefaultDecoderConfig | JointBeamConfig | CtcGreedyConfig | ClassesConfig = field(
         default_factory=DefaultDecoderConfig
     )
     """how to search"""
@@ -68,7 +74,9 @@ class Segment:
     end: float
     text: str
     score: float
-    "what the decoder maximizes"
+    "what the decoder maximizes, for the network's first task"
+    labels: dict[str, str]
+    "label stream -> value as in a data directory, for all tasks of the network (`text` among them where it writes words)"
 
 
 @dataclass(frozen=True)
@@ -113,17 +121,21 @@ class Transcriber:
         rate = self.recognizer.sample_rate
         samples = torch.from_numpy(resample_wave(np.asarray(wave, dtype=np.float32), sample_rate, rate))
         pieces = cut_at_pauses(samples, rate, self.max_seconds)
-        best: dict[tuple[int, int], Hypothesis] = {}
+        best: dict[tuple[int, int], dict[Task, Hypothesis]] = {}
         for group in self._groups(pieces):
             waves, wave_lens = pad([samples[start:end] for start, end in group])
             names = [f"{start / rate:.2f}-{end / rate:.2f} s" for start, end in group]
             found = self.recognizer.recognize(waves, wave_lens, names).hypotheses
-            best.update((piece, hypotheses[0]) for piece, hypotheses in zip(group, found, strict=True))
-        segments = tuple(
-            Segment(start / rate, end / rate, self.recognizer.text(best[start, end]), best[start, end].score)
-            for start, end in pieces
-        )
+            for index, piece in enumerate(group):
+                best[piece] = {task: hypotheses[index][0] for task, hypotheses in found.items()}
+        segments = tuple(self._segment(start / rate, end / rate, best[start, end]) for start, end in pieces)
         return Transcript(" ".join(segment.text for segment in segments if segment.text), segments)
+
+    def _segment(self, start: float, end: float, best: dict[Task, Hypothesis]) -> Segment:
+        streams: dict[str, str] = {}
+        for task, hypothesis in best.items():
+            streams = self.recognizer.understand(task, hypothesis).streams | streams
+        return Segment(start, end, streams.get("text", ""), next(iter(best.values())).score, streams)
 
     def _groups(self, pieces: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
         """Cut pieces into batches of at most batch_seconds, those of a like length together."""
@@ -166,9 +178,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         except UnreadableAudio as error:
             failures.append(str(error))
             continue
-        if config.segments:
+        if config.segments or config.labels:
             for segment in transcript.segments:
-                print(f"{path}\t{segment.start:.2f}\t{segment.end:.2f}\t{segment.text}", flush=True)
+                times = f"\t{segment.start:.2f}\t{segment.end:.2f}" if config.segments else ""
+                said = json.dumps(segment.labels, ensure_ascii=False) if config.labels else segment.text
+                print(f"{path}{times}\t{said}", flush=True)
         else:
             print(f"{path}\t{transcript.text}", flush=True)
     if failures:

@@ -12,13 +12,42 @@ from torch import Tensor
 
 class _OnDevice:
     def to(self, device: torch.device | str) -> Self:
-        """The same batch with every tensor on `device`."""
-        moved: dict[str, Any] = {}
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                moved[field.name] = value.to(device, non_blocking=True)
+        """The same with every tensor on `device`."""
+        moved = {field.name: _move(getattr(self, field.name), device) for field in fields(self)}  # type: ignore[arg-type]
         return replace(self, **moved)  # type: ignore[type-var]
+
+
+def _move(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, _OnDevice):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _move(item, device) for name, item in value.items()}
+    return value
+
+
+@dataclass(frozen=True)
+class Sequences(_OnDevice):
+    """One sequence of ids for each utterance of a batch."""
+
+    ids: Tensor  # (B, U) int64, filled up with 0
+    lens: Tensor  # (B,) int64
+
+    @staticmethod
+    def of(sequences: Sequence[Sequence[int]]) -> Sequences:
+        """From plain numbers."""
+        if not sequences:
+            return Sequences(torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+        return Sequences(*pad([torch.tensor(ids, dtype=torch.int64) for ids in sequences]))
+
+    def first(self, count: int) -> Sequences:
+        """Of the first `count` utterances."""
+        return Sequences(self.ids[:count], self.lens[:count])
+
+    def tolist(self) -> list[list[int]]:
+        """Plain numbers, without padding."""
+        return [row[:n] for row, n in zip(self.ids.tolist(), self.lens.tolist(), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -38,22 +67,37 @@ class WaveBatch(_OnDevice):
 
 @dataclass(frozen=True)
 class SpeechBatch(_OnDevice):
-    """Transcribed speech: what the decoder shall write (`tokens`) and what is heard at the latent layer (`units`)."""
+    """Labelled speech. `labels` are by name: `units`, heard at the latent layer, and what is to be written for each task (`asr`, ...)."""
 
     utts: tuple[str, ...]
     seeds: Tensor  # (B,) int64: augmentation of an utterance is a function of its seed alone
     waves: Tensor  # (B, N) float32 in [-1, 1]
     wave_lens: Tensor  # (B,) int64, samples
-    tokens: Tensor  # (B, U) int64, without <sos> and <eos>
-    token_lens: Tensor  # (B,) int64
-    units: Tensor  # (B, U') int64
-    unit_lens: Tensor  # (B,) int64
     sample_rate: int
+    labels: dict[str, Sequences]
+
+    size_unit = "audio_s"
 
     @property
-    def num_seconds(self) -> float:
+    def size(self) -> float:
         """Seconds of audio, padding left out."""
         return float(self.wave_lens.sum()) / self.sample_rate
+
+
+@dataclass(frozen=True)
+class TextBatch(_OnDevice):
+    """Labelled text: what is read, and what is to be written for each task."""
+
+    utts: tuple[str, ...]
+    source: Sequences
+    labels: dict[str, Sequences]
+
+    size_unit = "tokens"
+
+    @property
+    def size(self) -> float:
+        """Tokens that are read, padding left out."""
+        return float(self.source.lens.sum())
 
 
 def pad(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:

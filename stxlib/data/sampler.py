@@ -8,7 +8,7 @@ and the order of the groups. The generator is Philox with the key (seed, epoch):
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,46 +20,32 @@ _MIN_LONG_GROUPS = 2
 _MIN_LENGTH_RATIO = 0.8
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchConfig:
-    """How utterances are put into batches, and who reads them."""
-
-    batch_seconds: float = 40.0
-    """seconds of audio in the batch of one step, padding and slowest speed included, all processes together"""
-    max_seconds: float = 30.0
-    """longer utterances are left out of training"""
-    min_seconds: float = 0.2
-    """shorter utterances are left out of training"""
-    num_buckets: int = 20
-    """length buckets (fewer where the data are few); more save padding, fewer mix better"""
-    num_workers: int = 1
-    """processes that read audio ahead; 0 reads in the training process; the batches do not depend on it"""
-
-    def __post_init__(self) -> None:
-        if self.batch_seconds <= 0:
-            raise ConfigError(f"batch_seconds: {self.batch_seconds:g}; give a number above 0")
-        if not 0 <= self.min_seconds <= self.max_seconds:
-            seen = f"min_seconds {self.min_seconds:g}, max_seconds {self.max_seconds:g}"
-            raise ConfigError(f"{seen}; 0 <= min_seconds <= max_seconds is needed")
-        if self.num_buckets < 1 or self.num_workers < 0:
-            seen = f"num_buckets {self.num_buckets}, num_workers {self.num_workers}"
-            raise ConfigError(f"{seen}; num_buckets is at least 1 and num_workers at least 0")
-
-
 class BucketSampler:
-    """Batches as arrays of indices into `seconds`, longest first.
+    """Batches as arrays of indices into `lengths`, longest first.
 
-    Padded length of a batch: at most `batch_seconds`, unless it is one utterance that is longer alone. Every index is in
+    Padded length of a batch: at most `limit`, unless it is one utterance that is longer alone. Every index is in
     exactly one batch of each epoch. `shard(step, k)` is every num_shards-th of the batch, from k on.
     """
 
-    def __init__(self, seconds: np.ndarray, config: BatchConfig, *, seed: int, num_shards: int = 1) -> None:
-        """seconds: (n,) lengths, n at least 1. Raises `ConfigError` where a batch would not fill all shards."""
-        assert len(seconds), "no utterance"
-        self.seconds = np.asarray(seconds, dtype=np.float64)
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        limit: float,
+        *,
+        num_buckets: int,
+        seed: int,
+        num_shards: int = 1,
+        unit: Literal["seconds", "tokens"] = "seconds",
+    ) -> None:
+        """lengths: (n,), n at least 1; limit: of the padded length of a batch; unit: of both, for messages.
+
+        Raises `ConfigError` where a batch would not fill all shards.
+        """
+        assert len(lengths), "no utterance"
+        self.lengths = np.asarray(lengths, dtype=np.float64)
         self.seed = seed
         self.num_shards = num_shards
-        self._buckets, group_counts = _cut_buckets(self.seconds, config, num_shards)
+        self._buckets, group_counts = _cut_buckets(self.lengths, limit, num_buckets, num_shards)
         offsets = [np.zeros(1, dtype=np.int64)]
         start = 0
         for bucket, num_groups in zip(self._buckets, group_counts, strict=True):
@@ -68,7 +54,7 @@ class BucketSampler:
         self._offsets = np.concatenate(offsets)
         self.num_batches = len(self._offsets) - 1
         self._plan: tuple[int, np.ndarray, np.ndarray] | None = None
-        self._check_shards(config)
+        self._check_shards(limit, unit)
 
     def batch(self, step: int) -> np.ndarray:
         """(B,) indices of the batch of a step (0-based, over all epochs), longest first."""
@@ -76,7 +62,7 @@ class BucketSampler:
         members, groups = self._epoch(epoch)
         group = groups[position]
         batch = members[self._offsets[group] : self._offsets[group + 1]]
-        return batch[np.lexsort((batch, -self.seconds[batch]))]
+        return batch[np.lexsort((batch, -self.lengths[batch]))]
 
     def shard(self, step: int, shard: int) -> np.ndarray:
         """(B',) indices of one part of the batch of a step. The parts differ by one utterance at most."""
@@ -84,13 +70,13 @@ class BucketSampler:
         return self.batch(step)[shard :: self.num_shards]
 
     def worst_shard(self, shard: int) -> np.ndarray:
-        """Indices of the part with most padded audio that any step of any epoch can hold."""
+        """Indices of the part with most padding that any step of any epoch can hold."""
         worst, most = self._buckets[0][:1], -1.0
         start = 0
         for bucket in self._buckets:
             first, last = np.searchsorted(self._offsets, (start, start + len(bucket)))
             size = int(np.diff(self._offsets[first : last + 1]).max())
-            padded = size * self.seconds[bucket[-1]]
+            padded = -(-size // self.num_shards) * self.lengths[bucket[-1]]
             if padded > most:
                 worst, most = bucket[-size:][::-1], padded
             start += len(bucket)
@@ -109,20 +95,31 @@ class BucketSampler:
             self._plan = (epoch, members, shuffle(np.arange(self.num_batches)))
         return self._plan[1], self._plan[2]
 
-    def _check_shards(self, config: BatchConfig) -> None:
+    def _check_shards(self, limit: float, unit: str) -> None:
         smallest = int(np.diff(self._offsets).min())
         if smallest < self.num_shards:
-            needed = self.num_shards * float(self.seconds.max())
+            longest = float(self.lengths.max())
             raise ConfigError(
-                f"batch_seconds {config.batch_seconds:g}: the smallest batch has {smallest} utterances for "
-                f"{self.num_shards} parts (processes x accumulation), and the longest utterance is "
-                f"{self.seconds.max():.1f} s; raise batch_seconds (to {math.ceil(needed)}), lower max_seconds, or use "
-                "fewer parts"
+                f"batch_{unit} {limit:g}: the smallest batch has {smallest} utterances for "
+                f"{self.num_shards} parts (processes x accumulation), and the longest utterance has "
+                f"{longest:.3g} {unit}; raise batch_{unit} (to {math.ceil(self.num_shards * longest)}), "
+                f"lower max_{unit}, or use fewer parts"
             )
 
 
+def group_by_length(lengths: np.ndarray, limit: float) -> list[list[int]]:
+    """Indices sorted by length, shortest first, cut where the padded length would pass the limit."""
+    groups: list[list[int]] = []
+    for index in np.argsort(lengths, kind="stable").tolist():
+        if groups and (len(groups[-1]) + 1) * lengths[index] <= limit + 1e-6:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
 def _cut_buckets(
-    seconds: np.ndarray, config: BatchConfig, num_shards: int
+    lengths: np.ndarray, limit: float, most_buckets: int, num_shards: int
 ) -> tuple[list[np.ndarray], list[int]]:
     """Buckets of indices, each sorted by length, and the number of groups of each.
 
@@ -130,17 +127,17 @@ def _cut_buckets(
     below `_MIN_LENGTH_RATIO` of its longest (a few very long utterances would otherwise make small batches of many);
     it is filled up to whole groups.
     """
-    order = np.argsort(seconds, kind="stable")
-    ordered = seconds[order]
-    num_expected = int(seconds.sum() / config.batch_seconds)  # groups, if there were no padding
-    num_buckets = max(1, min(config.num_buckets, num_expected // _MIN_GROUPS))
+    order = np.argsort(lengths, kind="stable")
+    ordered = lengths[order]
+    num_expected = int(lengths.sum() / limit)  # groups, if there were no padding
+    num_buckets = max(1, min(most_buckets, num_expected // _MIN_GROUPS))
     population = -(-len(order) // num_buckets)
     cuts: list[tuple[int, int, int]] = []  # start, stop, utterances in a full group
     stop = len(order)
     while stop:
         longest = float(ordered[stop - 1])
         # The tolerance keeps 40 s / 0.4 s at 100 utterances whatever the last bit of the quotient is.
-        size = max(1, int(config.batch_seconds / max(longest, 1e-9) + 1e-9))
+        size = max(1, int(limit / max(longest, 1e-9) + 1e-9))
         similar = stop - int(np.searchsorted(ordered, longest * _MIN_LENGTH_RATIO))
         count = -(-max(min(population, similar), _MIN_LONG_GROUPS * size) // size) * size
         start = max(0, stop - count)

@@ -23,7 +23,7 @@ class TokenScorer(Protocol):
     """Scores the next token of R hypotheses ("rows"); those of an utterance are neighbours, equally many for each."""
 
     def step(self, last_tokens: Tensor) -> Tensor:
-        """last_tokens: (R,), <sos> at first. Returns log probabilities of the next token (R, V) float32."""
+        """last_tokens: (R,), the start token at first. Returns log probabilities of the next token (R, V) float32."""
 
     def select(self, rows: Tensor) -> None:
         """Go on with `rows` (R',), which may repeat and leave rows out."""
@@ -71,6 +71,7 @@ def beam_search(
     pre_beam_size: int,
     num_best: int,
     length_bonus: float,
+    start: int = SOS,
 ) -> list[list[Hypothesis]]:
     """Find the `num_best` best token sequences y for each of B utterances.
 
@@ -88,6 +89,7 @@ def beam_search(
 
     scorers: each with one row per utterance, before any token. ctc: the same, or None for ctc_weight 0.
     max_tokens: (B,) int64: hypotheses have at most so many tokens; those that reach it can only end.
+    start: the token that stands before the first one.
     Returns per utterance 1 to `num_best` hypotheses, best first, none twice. A score is -inf only when all are.
     """
     assert scorers and all(weighted.weight > 0 for weighted in scorers), [
@@ -108,7 +110,7 @@ def beam_search(
         tuple[Tensor, Tensor]
     ] = []  # after u + 1 tokens: each row's row after u tokens, and its last token
     utts = torch.arange(num_utts, device=device)  # (A,): utterances that are not finished
-    last_tokens = torch.full((num_utts,), SOS, device=device)  # (A * k,)
+    last_tokens = torch.full((num_utts,), start, device=device)  # (A * k,)
     sums = torch.zeros(
         len(scorers), num_utts, device=device
     )  # (S, A * k): unweighted log probabilities of the prefixes

@@ -14,6 +14,10 @@ from stxlib.decode.hypothesis import Hypothesis
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
 from stxlib.ops.ctc_prefix import CtcPrefixes
+from stxlib.text.tokenizer import SOS
+
+# Symbols (intent, slots, tags) come on top of the words, and a short sentence may have many.
+_MORE_TOKENS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +30,12 @@ class JointBeamConfig:
     pre_beam_size: int = 12
     """next tokens of a prefix that get a CTC score: the attention decoder's best; at least the vocabulary's size scores all"""
     ctc_weight: float = 0.3
-    """0 <= w < 1: weight of the CTC score; the attention decoder has 1 - w"""
+    """0 <= w < 1: weight of the CTC score; the attention decoder has 1 - w; a task that CTC does not write is left to attention alone"""
     length_bonus: float = 0.0
-    """added for each token; above 0 longer hypotheses win more often (and the search ends later)"""
+    """added for each token of the task that CTC writes; above 0 longer hypotheses win more often (and the search ends later)"""
     max_token_ratio: float = 1.0
-    """longest hypothesis, in tokens per encoded frame (25 frames a second); above 1 nothing is gained: CTC cannot align more"""
+    """longest hypothesis, in tokens per encoded frame (25 a second, or one for each token that is read); above 1 nothing is gained where
+    CTC has to align them; of other tasks, 32 tokens more"""
     num_best: int = 5
     """hypotheses to return for each utterance"""
 
@@ -72,7 +77,8 @@ class JointBeam:
 
         (1 - ctc_weight) log p_attention(y, <eos>)  +  ctc_weight log p_ctc(y)  +  length_bonus |y|
 
-    where p_ctc sums over all alignments. This is `score`; its parts are the two log probabilities. The maximum is sought
+    where p_ctc sums over all alignments. Of a task that the CTC output does not write it is log p_attention(y, <eos>) alone, and y may have
+    32 tokens more. This is `score`; its parts are the two log probabilities. The maximum is sought
     by the beam search that `stxlib.decode.beam_search` describes: exact when the beam holds every prefix, and what
     it leaves out is decided by beam_size and pre_beam_size alone. The result of an utterance does not depend on the others
     in its batch.
@@ -87,8 +93,12 @@ class JointBeam:
         return self.search(*self.backbone.encode(latents, latent_lens))
 
     @torch.inference_mode()
-    def search(self, encoded: Tensor, encoded_lens: Tensor) -> list[list[Hypothesis]]:
+    def search(
+        self, encoded: Tensor, encoded_lens: Tensor, *, start: int = SOS, with_ctc: bool = True
+    ) -> list[list[Hypothesis]]:
         """Search; encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,).
+
+        start: token that the decoder begins with; with_ctc: whether the CTC output writes the same task.
 
         An utterance of no frames reads as nothing, with score 0: there is nothing to be asked about.
         """
@@ -99,18 +109,20 @@ class JointBeam:
             return results
         encoded, lens = encoded[heard], encoded_lens[heard]
         encoded = encoded[:, : int(lens.max())]
-        ctc = None
-        if config.ctc_weight > 0:
+        ctc, ctc_weight = None, config.ctc_weight if with_ctc else 0.0
+        max_tokens = (lens * config.max_token_ratio).long().clamp(min=1)
+        if ctc_weight > 0:
             ctc = CtcPrefixes.start(self.backbone.ctc_logits(encoded).float().log_softmax(-1), lens)
         found = beam_search(
-            [Weighted("attention", 1 - config.ctc_weight, AttentionScorer(self.backbone, encoded, lens))],
+            [Weighted("attention", 1 - ctc_weight, AttentionScorer(self.backbone, encoded, lens))],
             ctc,
-            config.ctc_weight,
-            (lens * config.max_token_ratio).long().clamp(min=1).to(encoded.device),
+            ctc_weight,
+            (max_tokens if with_ctc else max_tokens + _MORE_TOKENS).to(encoded.device),
             beam_size=config.beam_size,
             pre_beam_size=config.pre_beam_size,
             num_best=config.num_best,
-            length_bonus=config.length_bonus,
+            length_bonus=config.length_bonus if with_ctc else 0.0,
+            start=start,
         )
         for index, hypotheses in zip(heard.tolist(), found, strict=True):
             results[index] = hypotheses

@@ -1,4 +1,4 @@
-"""From waves to text: a trained network, its tokens, and a decoder."""
+"""From waves or text to what is understood: a trained network, its vocabulary, and a decoder."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
 from stxlib.atomic import write_text
 from stxlib.config import dump_config, load_config
+from stxlib.decode.classes import ClassesConfig, ClassRanking
 from stxlib.decode.ctc_greedy import CtcGreedy, CtcGreedyConfig
 from stxlib.decode.hypothesis import Hypothesis
 from stxlib.decode.joint_beam import JointBeam, JointBeamConfig
 from stxlib.errors import ConfigError, DataError
-from stxlib.models.saved import load_network
+from stxlib.models.classifier import Classifier
+from stxlib.models.networks import Network
+from stxlib.models.saved import SavedConfig, load_network, read_saved
 from stxlib.models.speech_to_text import SpeechToText
-from stxlib.text.saved import load_units
-from stxlib.text.tokenizer import SubwordTokenizer
+from stxlib.models.text_to_text import TextToText
+from stxlib.nn.token_embedding import TokenEmbedding
+from stxlib.text.saved import Units, load_units
+from stxlib.text.target_vocabulary import Task
+from stxlib.text.targets import Decoded
+from stxlib.text.tokenizer import SOS
 
-DecoderConfig = JointBeamConfig | CtcGreedyConfig
+DecoderConfig = JointBeamConfig | CtcGreedyConfig | ClassesConfig
 DEFAULT_NAME = "decode.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DefaultDecoderConfig:
-    """The decoder that was kept with the network (decode.yaml in its folder); JointBeamConfig() where none was."""
+    """The decoder that was kept with the network (decode.yaml in its folder); where none was, ClassesConfig() for a classifier, else
+    JointBeamConfig().
+    """
 
     kind: Literal["default"] = "default"
 
@@ -37,14 +46,16 @@ class DefaultDecoderConfig:
 class _KeptConfig:
     """`decode.yaml` in the folder of a network."""
 
-    decoder: JointBeamConfig | CtcGreedyConfig = field(default_factory=JointBeamConfig)
+    decoder: JointBeamConfig | CtcGreedyConfig | ClassesConfig = field(default_factory=JointBeamConfig)
     """how to search"""
 
 
 def default_decoder(folder: Path) -> DecoderConfig:
-    """Read the decoder that was kept with a network; the library's default where none was."""
+    """Read the decoder that was kept with a network; the library's default for its kind where none was."""
     path = folder / DEFAULT_NAME
-    return load_config(_KeptConfig, path).decoder if path.is_file() else JointBeamConfig()
+    if path.is_file():
+        return load_config(_KeptConfig, path).decoder
+    return ClassesConfig() if read_saved(folder).network.kind == "classifier" else JointBeamConfig()
 
 
 def keep_decoder(folder: Path, config: DecoderConfig) -> None:
@@ -61,19 +72,12 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device(name)
 
 
-def make_decoder(network: SpeechToText, config: DecoderConfig) -> JointBeam | CtcGreedy:
-    """Build the decoder of a config."""
-    if isinstance(config, JointBeamConfig):
-        return JointBeam(network.backbone, config)
-    return CtcGreedy(network.backbone, config)
-
-
 @dataclass(frozen=True)
 class Recognition:
-    """What was heard in a batch, and how long it took."""
+    """What was understood in a batch, and how long it took."""
 
-    hypotheses: list[list[Hypothesis]]
-    "for each utterance, best first; never empty"
+    hypotheses: dict[Task, list[list[Hypothesis]]]
+    "task -> for each utterance, best first; never empty"
     model_seconds: float
     "wall time of the encoder and the backbone's encoder"
     decoder_seconds: float
@@ -81,15 +85,42 @@ class Recognition:
 
 
 class Recognizer:
-    """A network with its tokens and a decoder, on one device."""
+    """A network with its vocabulary and a decoder, on one device."""
 
-    def __init__(self, network: SpeechToText, tokenizer: SubwordTokenizer, config: DecoderConfig) -> None:
-        """network: in eval mode, on the device where it is to run."""
+    def __init__(self, network: Network, saved: SavedConfig, units: Units, config: DecoderConfig) -> None:
+        """network: in eval mode, on the device where it is to run; saved: what it has learnt to write.
+
+        Raises ConfigError for a decoder that cannot read this network.
+        """
         self.network = network.eval()
-        self.tokenizer = tokenizer
+        self.units = units
         self.config = config
         self.device = next(network.parameters()).device
-        self._decoder = make_decoder(network, config)
+        self.ctc_task = saved.ctc_task
+        self.tasks = cast(tuple[Task, ...], saved.tasks)
+        """what is decoded of an utterance"""
+        self._decoder: JointBeam | CtcGreedy | ClassRanking
+        if isinstance(network, Classifier) != isinstance(config, ClassesConfig):
+            needed = "classes" if isinstance(network, Classifier) else "joint_beam or ctc_greedy"
+            raise ConfigError(
+                f"decoder.kind {config.kind}: cannot read a network of kind {network.config.kind}; give {needed}"
+            )
+        if isinstance(network, Classifier):
+            self._decoder = ClassRanking(network, cast(ClassesConfig, config))
+        elif isinstance(config, CtcGreedyConfig):
+            if not self.ctc_task or not isinstance(network, SpeechToText):
+                raise ConfigError(
+                    "decoder.kind ctc_greedy: this network has no trained CTC output; give joint_beam"
+                )
+            self.tasks = (cast(Task, self.ctc_task),)
+            self._decoder = CtcGreedy(network.backbone, config)
+        else:
+            self._decoder = JointBeam(network.backbone, cast(JointBeamConfig, config))
+        ids = {symbol: index for index, symbol in enumerate(units.tokens.symbols)}
+        self._starts = {
+            task: SOS if saved.tasks == ("asr",) else ids.get(units.targets.task_token(task), SOS)
+            for task in self.tasks
+        }
 
     @classmethod
     def load(
@@ -100,34 +131,41 @@ class Recognizer:
         Raises DataError for a folder that is no complete network.
         """
         folder = Path(folder)
-        network = load_network(folder, device)
-        return cls(network, load_units(folder / "units").tokens, config or default_decoder(folder))
+        network, saved = load_network(folder, device)
+        return cls(network, saved, load_units(folder / "units"), config or default_decoder(folder))
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it takes tokens of text, and not waves."""
+        return isinstance(self.network, TextToText) or isinstance(self.network.encoder, TokenEmbedding)
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of the waves it takes."""
-        return self.network.sample_rate
+        """Samples a second of the waves it takes. Raises DataError for a network that reads text."""
+        if self.reads_text:
+            raise DataError("this network reads text, not waves; give one that was trained on speech")
+        return cast(SpeechToText | Classifier, self.network).sample_rate
 
-    def __call__(self, waves: Tensor, wave_lens: Tensor) -> list[list[Hypothesis]]:
-        """waves: (B, N) float32 in [-1, 1]; wave_lens: (B,) samples. Returns the hypotheses of each utterance, best first."""
-        return self.recognize(waves, wave_lens).hypotheses
+    def recognize(self, x: Tensor, x_lens: Tensor, utts: Sequence[str] = ()) -> Recognition:
+        """x: waves (B, N) float32 in [-1, 1], or tokens (B, U); x_lens: (B,).
 
-    def recognize(self, waves: Tensor, wave_lens: Tensor, utts: Sequence[str] = ()) -> Recognition:
-        """As calling it, with times. Where memory does not suffice for the batch its halves are recognized, with a message.
-
-        utts: names for messages. Raises DataError where the network's output is not finite, and where memory does not
-        suffice for one utterance.
+        Where memory does not suffice for the batch its halves are recognized, with a message. utts: names for messages.
+        Raises DataError where the network's output is not finite, and where memory does not suffice for one utterance.
         """
-        utts = utts or [str(index) for index in range(len(waves))]
+        utts = utts or [str(index) for index in range(len(x))]
         try:
-            return self._recognize_at_once(waves, wave_lens, utts)
+            return self._recognize_at_once(x, x_lens, utts)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
         if len(utts) == 1:
-            seconds = float(wave_lens[0]) / self.sample_rate
+            length = (
+                f"{int(x_lens[0])} tokens"
+                if self.reads_text
+                else f"{float(x_lens[0]) / self.sample_rate:.1f} s"
+            )
             raise DataError(
-                f"utterance {utts[0]!r} ({seconds:.1f} s): memory does not suffice for it alone; "
+                f"utterance {utts[0]!r} ({length}): memory does not suffice for it alone; "
                 "cut it (segments), or lower decoder.beam_size"
             )
         if self.device.type == "cuda":
@@ -135,30 +173,55 @@ class Recognizer:
         middle = (len(utts) + 1) // 2
         print(f"not enough memory for {len(utts)} utterances at once: going on with {middle}", flush=True)
         first, second = (
-            self.recognize(waves[part, : int(wave_lens[part].max())], wave_lens[part], utts[part])
+            self.recognize(x[part, : int(x_lens[part].max())], x_lens[part], utts[part])
             for part in (slice(middle), slice(middle, None))
         )
         return Recognition(
-            first.hypotheses + second.hypotheses,
+            {task: first.hypotheses[task] + second.hypotheses[task] for task in self.tasks},
             first.model_seconds + second.model_seconds,
             first.decoder_seconds + second.decoder_seconds,
         )
 
-    def text(self, hypothesis: Hypothesis) -> str:
-        """Return the words of a hypothesis."""
-        return self.tokenizer.decode(hypothesis.tokens)
+    def target(self, task: Task, hypothesis: Hypothesis) -> str:
+        """The words and symbols of a hypothesis."""
+        if isinstance(self.network, Classifier):
+            return self.units.targets.classes(task)[hypothesis.tokens[0]]
+        return self.units.tokens.decode(hypothesis.tokens)
+
+    def understand(self, task: Task, hypothesis: Hypothesis) -> Decoded:
+        """What a hypothesis says: a value for each label stream, and how often it had to be repaired."""
+        target = self.target(task, hypothesis)
+        if isinstance(self.network, Classifier):
+            return Decoded({task: target}, {})
+        return self.units.targets.decode(task, target)
+
+    def nothing(self, task: Task) -> dict[str, str]:
+        """What is said of an utterance that cannot be read."""
+        return (
+            {task: ""}
+            if isinstance(self.network, Classifier)
+            else self.units.targets.decode(task, "").streams
+        )
 
     @torch.inference_mode()
-    def _recognize_at_once(self, waves: Tensor, wave_lens: Tensor, utts: Sequence[str]) -> Recognition:
+    def _recognize_at_once(self, x: Tensor, x_lens: Tensor, utts: Sequence[str]) -> Recognition:
         start = self._now()
-        encoded, encoded_lens = self.network.encode(waves.to(self.device), wave_lens.to(self.device))
+        encoded, encoded_lens = self.network.encode(x.to(self.device), x_lens.to(self.device))
         finite = encoded.isfinite().flatten(1).all(1)
         if not finite.all():
             bad = ", ".join(utts[index] for index in (~finite).nonzero()[:, 0].tolist())
             raise DataError(f"utterances {bad}: the network's output is not finite; train it again")
         middle = self._now()
-        hypotheses = self._decoder.search(encoded, encoded_lens)
+        hypotheses = {task: self._search(task, encoded, encoded_lens) for task in self.tasks}
         return Recognition(hypotheses, middle - start, self._now() - middle)
+
+    def _search(self, task: Task, encoded: Tensor, encoded_lens: Tensor) -> list[list[Hypothesis]]:
+        if isinstance(self._decoder, ClassRanking):
+            return self._decoder.search(task, encoded, encoded_lens)
+        if isinstance(self._decoder, CtcGreedy):
+            return self._decoder.search(encoded, encoded_lens)
+        start, with_ctc = self._starts[task], task == self.ctc_task
+        return self._decoder.search(encoded, encoded_lens, start=start, with_ctc=with_ctc)
 
     def _now(self) -> float:
         if self.device.type == "cuda":

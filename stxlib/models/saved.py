@@ -1,6 +1,6 @@
 """A network on disk: a folder that alone is enough to use it.
 
-network.yaml        its config and sizes
+network.yaml        its config and sizes, and what it has learnt to write
 model.safetensors   its weights, normalization of the features among them
 units/              the vocabularies that its outputs are indices of
 """
@@ -18,31 +18,28 @@ from safetensors.torch import load_file, save
 from stxlib.atomic import make_folder, write_text, written_whole
 from stxlib.config import dump_config, load_config
 from stxlib.errors import DataError
-from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSizes:
-    vocab_size: int
-    """tokens that the decoder writes"""
-    num_units: int
-    """units of the CTC at the latents"""
+from stxlib.models.networks import Network, NetworkConfig, NetworkSizes, build_network
+from stxlib.models.speech_to_text import SpeechToTextConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class SavedConfig:
+    """`network.yaml`."""
+
     sizes: NetworkSizes
     """what the vocabularies decide"""
-    network: SpeechToTextConfig = field(default_factory=SpeechToTextConfig)
+    tasks: tuple[str, ...] = ("asr",)
+    """what its decoder or its heads write"""
+    ctc_task: str = "asr"
+    """what its CTC output writes; empty where that was not trained"""
+    network: NetworkConfig = field(default_factory=SpeechToTextConfig)
     """the network"""
 
 
-def save_network(
-    folder: Path, network: SpeechToText, config: SpeechToTextConfig, *, sizes: dict[str, int], units_dir: Path
-) -> None:
+def save_network(folder: Path, network: Network, config: SavedConfig, *, units_dir: Path) -> None:
     """Write the network into `folder`, which may hold other files. Each file is complete or absent; the weights come last.
 
-    sizes: vocab_size and num_units; units_dir: the folder that `stxlib.bin.tokenize` wrote, copied.
+    units_dir: the folder that `stxlib.bin.tokenize` wrote, copied.
     """
     make_folder(folder)
     new_units, old_units = folder / "units.new", folder / "units.old"
@@ -54,8 +51,7 @@ def save_network(
             (folder / "units").rename(old_units)
         new_units.rename(folder / "units")
         shutil.rmtree(old_units, ignore_errors=True)
-    saved = SavedConfig(sizes=NetworkSizes(**sizes), network=config)
-    write_text(folder / "network.yaml", dump_config(saved))
+    write_text(folder / "network.yaml", dump_config(config))
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with written_whole(folder / "model.safetensors") as path:
         path.write_bytes(save(weights))
@@ -70,12 +66,17 @@ def check_saved(folder: Path) -> None:
             )
 
 
-def load_network(folder: Path, device: torch.device | str = "cpu") -> SpeechToText:
-    """The network that `save_network` wrote, in eval mode. DataError when a file is missing, damaged, or does not fit the others."""
+def read_saved(folder: Path) -> SavedConfig:
+    """What a saved network is made of. DataError for a folder that holds none."""
     check_saved(folder)
+    return load_config(SavedConfig, folder / "network.yaml")
+
+
+def load_network(folder: Path, device: torch.device | str = "cpu") -> tuple[Network, SavedConfig]:
+    """The network that `save_network` wrote, in eval mode. DataError when a file is missing, damaged, or does not fit the others."""
+    saved = read_saved(folder)
     config_path, weights_path = folder / "network.yaml", folder / "model.safetensors"
-    saved = load_config(SavedConfig, config_path)
-    network = SpeechToText(saved.network, saved.sizes.vocab_size, saved.sizes.num_units)
+    network = build_network(saved.network, saved.sizes, saved.tasks)
     try:
         weights = load_file(weights_path)
         missing, unexpected = network.load_state_dict(weights, strict=False)
@@ -89,4 +90,4 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> SpeechToTe
             f"{weights_path}: does not fit {config_path.name}: missing {sorted(missing)}, unexpected {sorted(unexpected)};"
             " copy both from the same run"
         )
-    return network.to(device).eval()
+    return network.to(device).eval(), saved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from stxlib.ops.masks import length_mask
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechEncoderConfig:
+    kind: Literal["speech"] = "speech"
+    """waves"""
     sample_rate: int = 16000
     """samples a second of the waves; audio at another rate is resampled when read"""
     num_mels: int = 80

@@ -1,33 +1,40 @@
-"""What `asr` minimizes: CTC on tokens, cross-entropy of the attention decoder, and CTC on units at the latents."""
+"""What `asr` minimizes: CTC on tokens, cross-entropy of the attention decoder on each task, and CTC on units at the latents."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stxlib.data.batch import SpeechBatch
+from stxlib.data.batch import Sequences, SpeechBatch
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_to_text import SpeechToText
+from stxlib.objectives.inspection import Inspection
+from stxlib.objectives.label_encoder import UNITS
+from stxlib.objectives.sequence_loss import ctc_loss, decoder_loss, shift_tokens
 from stxlib.ops.align import min_ctc_frames
 from stxlib.ops.ctc_path import best_paths
-from stxlib.ops.masks import length_mask
 from stxlib.ratio import Ratio
-from stxlib.text.tokenizer import BLANK, EOS, SOS, UNK
+from stxlib.text.target_vocabulary import Task
+from stxlib.text.tokenizer import EOS, SOS
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechToTextLossConfig:
     kind: Literal["speech_to_text"] = "speech_to_text"
-    """CTC and attention on transcribed speech"""
+    """CTC and attention on labelled speech"""
+    tasks: tuple[Task, ...] = ("asr",)
+    """what the decoder learns to write; the sets need the label streams of all"""
+    ctc_task: Task = "asr"
+    """what the CTC output learns to write, in the order in which it is heard: asr, or ner (words with tags)"""
     ctc_weight: float = 0.4
-    """weight of the CTC on tokens (0 to 1); the attention decoder has the rest"""
+    """weight of the CTC on tokens (0 to 1); the attention decoder has the rest; at 0 no transcripts are needed for it"""
     unit_ctc_weight: float = 0.3
-    """weight of the CTC on units at the latents (0 or more)"""
+    """weight of the CTC on units at the latents (0 or more); at 0 the sets need no stream `units`"""
     label_smoothing: float = 0.1
     """part of the decoder's target that is spread evenly over the vocabulary (0 or more, below 1)"""
     token_dropout: float = 0.0
@@ -35,6 +42,14 @@ class SpeechToTextLossConfig:
     it would learn them by heart, and not where to listen"""
 
     def __post_init__(self) -> None:
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ConfigError(
+                f"tasks: {' '.join(self.tasks) or 'none'}; give each task once, and at least one"
+            )
+        if self.ctc_task not in ("asr", "ner"):
+            raise ConfigError(
+                f"ctc_task: {self.ctc_task} is not written in the order of speech; use asr or ner"
+            )
         if not 0 <= self.token_dropout < 1:
             raise ConfigError(f"token_dropout: {self.token_dropout}; use 0 or more, and less than 1")
         if not 0 <= self.ctc_weight <= 1:
@@ -44,29 +59,34 @@ class SpeechToTextLossConfig:
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label_smoothing: {self.label_smoothing}; use 0 or more, and less than 1")
 
-
-@dataclass(frozen=True)
-class Inspection:
-    """What a person looks at during training: pictures of the first utterance, and what the CTC hears in some."""
-
-    images: dict[
-        str, Tensor
-    ]  # (height, width) in 0..1; time runs to the right, the first token is at the top
-    references: list[list[int]]
-    hypotheses: list[list[int]]
+    @property
+    def ctc_labels(self) -> tuple[str, ...]:
+        """Names of the labels that CTC writes, and that need a frame each."""
+        return ((self.ctc_task,) if self.ctc_weight else ()) + ((UNITS,) if self.unit_ctc_weight else ())
 
 
 class SpeechToTextObjective(nn.Module):
-    """loss = ctc_weight * ctc + (1 - ctc_weight) * attention + unit_ctc_weight * unit_ctc.
+    """loss = ctc_weight * ctc + (1 - ctc_weight) * attention + unit_ctc_weight * unit_ctc; attention is a sum over tasks.
 
     Every term is a sum over the batch (nats), and their one count is the number of tokens with <eos>: the loss of a batch is exactly the
-    mean of its micro-batches' losses, however it is split.
+    mean of its micro-batches' losses, however it is split. An output whose weight is 0 is not trained.
     """
 
-    def __init__(self, network: SpeechToText, config: SpeechToTextLossConfig) -> None:
+    def __init__(
+        self, network: SpeechToText, config: SpeechToTextLossConfig, starts: Mapping[str, int] | None = None
+    ) -> None:
+        """starts: task -> the token that the decoder begins with; <sos> where a task is not named."""
         super().__init__()
         self.network = network
         self.config = config
+        self.starts = {task: (starts or {}).get(task, SOS) for task in config.tasks}
+        for output, weight in (
+            (network.unit_head, config.unit_ctc_weight),
+            (network.backbone.ctc, config.ctc_weight),
+            (network.backbone.decoder, 1 - config.ctc_weight),
+        ):
+            if not weight:
+                output.requires_grad_(False)
 
     def forward(self, batch: SpeechBatch) -> dict[str, Ratio]:
         """Loss, its terms, and the accuracy of the decoder given the true tokens before. SpecAugment in training mode only.
@@ -79,63 +99,78 @@ class SpeechToTextObjective(nn.Module):
             batch.waves, batch.wave_lens, batch.seeds if self.training else None
         )
         self._check_lengths(batch, latent_lens)
-        unit_ctc = ctc_loss(network.unit_head(latents), latent_lens, batch.units, batch.unit_lens)
         encoded, encoded_lens = network.backbone.encode(latents, latent_lens)
-        ctc = ctc_loss(network.backbone.ctc_logits(encoded), encoded_lens, batch.tokens, batch.token_lens)
-        tokens_in, tokens_out, out_lens = shift_tokens(batch.tokens, batch.token_lens)
-        if self.training and config.token_dropout > 0:
-            dropped = torch.rand(tokens_in.shape, device=tokens_in.device) < config.token_dropout
-            tokens_in = tokens_in.masked_fill(dropped & (tokens_in != SOS), UNK)
-        logits = network.backbone.decoder_logits(encoded, encoded_lens, tokens_in, out_lens)
-        valid = length_mask(out_lens, tokens_out.shape[1])
-        logits, targets = logits[valid].float(), tokens_out[valid]
-        attention = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=config.label_smoothing)
-        correct = (logits.detach().argmax(1) == targets).sum()
-        loss = (
-            config.ctc_weight * ctc + (1 - config.ctc_weight) * attention + config.unit_ctc_weight * unit_ctc
-        )
-        count = out_lens.sum()
-        return {
-            "loss": Ratio(loss, count),
-            "ctc": Ratio(ctc.detach(), count),
-            "attention": Ratio(attention.detach(), count),
-            "unit_ctc": Ratio(unit_ctc.detach(), count),
-            "token_accuracy": Ratio(correct, count),
+        decoded = {
+            task: decoder_loss(
+                network.backbone,
+                encoded,
+                encoded_lens,
+                batch.labels[task],
+                start=start,
+                label_smoothing=config.label_smoothing,
+                token_dropout=config.token_dropout if self.training else 0.0,
+            )
+            for task, start in self.starts.items()
         }
+        count = torch.stack([one.count for one in decoded.values()]).sum()
+        attention = torch.stack([one.loss for one in decoded.values()]).sum()
+        loss = (1 - config.ctc_weight) * attention
+        terms = {"attention": attention}
+        if config.ctc_weight:
+            logits = network.backbone.ctc_logits(encoded)
+            terms["ctc"] = ctc_loss(logits, encoded_lens, batch.labels[config.ctc_task])
+            loss = loss + config.ctc_weight * terms["ctc"]
+        if config.unit_ctc_weight:
+            terms["unit_ctc"] = ctc_loss(network.unit_head(latents), latent_lens, batch.labels[UNITS])
+            loss = loss + config.unit_ctc_weight * terms["unit_ctc"]
+        found = {"loss": Ratio(loss, count)}
+        found |= {name: Ratio(term.detach(), count) for name, term in terms.items()}
+        found["token_accuracy"] = Ratio(torch.stack([one.correct for one in decoded.values()]).sum(), count)
+        if len(decoded) > 1:
+            found |= {f"{task}_accuracy": Ratio(one.correct, one.count) for task, one in decoded.items()}
+        return found
 
     @torch.no_grad()
     def inspect(self, batch: SpeechBatch, num_hypotheses: int = 4) -> Inspection:
-        """Of the first utterance: where the decoder looks (`attention`), and when each token (`ctc`) and unit (`unit_ctc`) is heard.
-
-        Also references and greedy CTC hypotheses of the first `num_hypotheses` utterances. Call it in eval mode.
+        """Of the first utterance: where the decoder looks (`attention`, for the first task), and when each token (`ctc`) and unit
+        (`unit_ctc`) is heard. Also references and greedy CTC hypotheses of the first `num_hypotheses` utterances. Call it in eval mode.
         """
-        network = self.network
+        network, config = self.network, self.config
         waves, wave_lens = batch.waves[:num_hypotheses], batch.wave_lens[:num_hypotheses]
-        tokens, token_lens = batch.tokens[:num_hypotheses], batch.token_lens[:num_hypotheses]
         latents, latent_lens = network.encoder(waves, wave_lens, None)
         encoded, encoded_lens = network.backbone.encode(latents, latent_lens)
-        tokens_in, _, _ = shift_tokens(tokens, token_lens)
-        num_frames, num_tokens, num_units = int(latent_lens[0]), int(token_lens[0]), int(batch.unit_lens[0])
+        num_frames = int(latent_lens[0])
+        task, start = next(iter(self.starts.items()))
+        targets = batch.labels[task].first(1)
         attention = network.backbone.decoder.attention_weights(
-            encoded[:1, :num_frames], encoded_lens[:1], tokens_in[:1, : num_tokens + 1]
+            encoded[:1, :num_frames],
+            encoded_lens[:1],
+            shift_tokens(targets, start)[0][:, : int(targets.lens[0]) + 1],
         )[0]
-        token_log_probs = network.backbone.ctc_logits(encoded).float().log_softmax(2)
-        unit_probs = network.unit_head(latents[:1]).float().softmax(2)
-        images = {
-            "attention": attention.float(),
-            "ctc": token_log_probs[0, :num_frames, tokens[0, :num_tokens]].exp().t(),
-            "unit_ctc": unit_probs[0, :num_frames, batch.units[0, :num_units]].t(),
-        }
+        images = {"attention": attention.float()}
+        references: list[list[int]] = []
+        hypotheses: list[list[int]] = []
+        if config.ctc_weight:
+            tokens = batch.labels[config.ctc_task].first(num_hypotheses)
+            log_probs = network.backbone.ctc_logits(encoded).float().log_softmax(2)
+            images["ctc"] = _heard(log_probs[0, :num_frames].exp(), tokens)
+            references = tokens.tolist()
+            hypotheses = [list(path) for path, _ in best_paths(log_probs, encoded_lens, (SOS, EOS))]
+        if config.unit_ctc_weight:
+            probs = network.unit_head(latents[:1]).float().softmax(2)
+            images["unit_ctc"] = _heard(probs[0, :num_frames], batch.labels[UNITS])
         return Inspection(
             images={name: image.clamp(0, 1).cpu() for name, image in images.items()},
-            references=[row[:n].tolist() for row, n in zip(tokens, token_lens.tolist(), strict=True)],
-            hypotheses=[list(path) for path, _ in best_paths(token_log_probs, encoded_lens, (SOS, EOS))],
+            task=config.ctc_task,
+            references=references,
+            hypotheses=hypotheses,
         )
 
     def _check_lengths(self, batch: SpeechBatch, latent_lens: Tensor) -> None:
-        needed = torch.maximum(
-            min_ctc_frames(batch.tokens, batch.token_lens), min_ctc_frames(batch.units, batch.unit_lens)
-        )
+        needed = torch.zeros_like(latent_lens)
+        for name in self.config.ctc_labels:
+            labels = batch.labels[name]
+            needed = torch.maximum(needed, min_ctc_frames(labels.ids, labels.lens))
         short = ((needed > latent_lens) | (latent_lens == 0)).tolist()
         if any(short):
             rows = zip(batch.utts, latent_lens.tolist(), needed.tolist(), short, strict=True)
@@ -147,18 +182,6 @@ class SpeechToTextObjective(nn.Module):
             )
 
 
-def ctc_loss(logits: Tensor, lens: Tensor, targets: Tensor, target_lens: Tensor) -> Tensor:
-    """Sum over the batch of -log P(targets), nats; inf where there are fewer frames than the targets need.
-
-    logits: (B, T, V), blank 0; targets: (B, U).
-    """
-    log_probs = F.log_softmax(logits.float(), dim=2).transpose(0, 1)  # (T, B, V)
-    return F.ctc_loss(log_probs, targets, lens, target_lens, blank=BLANK, reduction="sum")
-
-
-def shift_tokens(tokens: Tensor, token_lens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the decoder reads and what it shall write: (B, U) -> <sos> tokens, tokens <eos> (B, U + 1), and the lengths of both."""
-    sos = torch.full_like(token_lens, SOS)[:, None]
-    tokens_in = torch.cat([sos, tokens], dim=1)
-    tokens_out = F.pad(tokens, (0, 1)).scatter(1, token_lens[:, None], EOS)
-    return tokens_in, tokens_out, token_lens + 1
+def _heard(probs: Tensor, labels: Sequences) -> Tensor:
+    """probs: (T, V). Returns (U, T): how likely each label of the first utterance is at each frame."""
+    return probs[:, labels.ids[0, : int(labels.lens[0])]].t()

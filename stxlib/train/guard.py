@@ -71,10 +71,13 @@ def _write(stem: Path, step: int, part: MicroBatch, grad_norm: float) -> None:
 
 def _collect(value: Any, prefix: str, tensors: dict[str, Tensor]) -> None:
     """All tensors of a batch by dotted field name; a batch may hold batches."""
-    names = [field.name for field in fields(value)] if is_dataclass(value) else list(vars(value))
-    for name in names:
-        item = getattr(value, name)
+    if isinstance(value, dict):
+        items = value
+    else:
+        names = [field.name for field in fields(value)] if is_dataclass(value) else list(vars(value))
+        items = {name: getattr(value, name) for name in names}
+    for name, item in items.items():
         if isinstance(item, Tensor):
             tensors[prefix + name] = item
-        elif is_dataclass(item) and not isinstance(item, type):
+        elif isinstance(item, dict) or (is_dataclass(item) and not isinstance(item, type)):
             _collect(item, f"{prefix}{name}.", tensors)

@@ -43,6 +43,8 @@ class InitReport:
 
     source: str
     loaded: tuple[str, ...]
+    grown: tuple[str, ...]
+    "those of them whose last rows, of new symbols, keep their own initialization"
     missing: tuple[str, ...]
     "tensors of the network that keep their own initialization"
     unexpected: tuple[str, ...]
@@ -68,6 +70,8 @@ class InitReport:
         for title, names in (("missing", self.missing), ("unexpected", self.unexpected)):
             if names:
                 lines.append(f"init: {title}: {_some(names)}")
+        if self.grown:
+            lines.append(f"init: rows of new symbols start anew: {_some(self.grown)}")
         if self.left_out:
             lines.append(f"init: left out by patterns: {_counted(self.left_out, self.sizes)}")
         return lines
@@ -91,11 +95,18 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 
 
 def initialize(
-    module: nn.Module, tensors: Mapping[str, Tensor], config: InitConfig, *, source: str
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    config: InitConfig,
+    *,
+    source: str,
+    grown: tuple[int, int] | None = None,
 ) -> InitReport:
     """Copy tensors into the parameters and buffers of the same names.
 
     source: where the tensors are from, for messages.
+    grown: sizes of a vocabulary before and now, where it has got new symbols at its end: tensors with a row for each symbol
+        are copied into the first rows, and the others stay as they are.
     Raises ConfigError when nothing matches, when a pattern matches nothing, or when shapes differ.
     """
     renamed: dict[str, Tensor] = {}
@@ -117,17 +128,21 @@ def initialize(
             f"init: {source}: no tensor fits this network ({_some(sorted(wanted)) or 'the patterns left none'}; "
             f"the network has {_some(list(own))}); check --init, include, exclude and rename"
         )
-    if wrong := [name for name in loaded if own[name].shape != wanted[name].shape]:
+    larger = [name for name in loaded if _is_grown(wanted[name], own[name], grown)]
+    if wrong := [name for name in loaded if own[name].shape != wanted[name].shape and name not in larger]:
         shown = ", ".join(f"{n} {tuple(wanted[n].shape)} for {tuple(own[n].shape)}" for n in wrong[:5])
         raise ConfigError(
             f"init: {source}: {len(wrong)} tensors have another shape: {shown}; exclude them to start them anew"
         )
     with torch.no_grad():
         for name in loaded:
-            own[name].copy_(wanted[name])
+            own[name][: len(wanted[name])].copy_(wanted[name]) if name in larger else own[name].copy_(
+                wanted[name]
+            )
     return InitReport(
         source=source,
         loaded=tuple(loaded),
+        grown=tuple(larger),
         missing=tuple(name for name in own if name not in wanted),
         unexpected=tuple(name for name in wanted if name not in own),
         left_out=tuple(name for name in renamed if name not in wanted),
@@ -162,6 +177,12 @@ def _names_under(pattern: str, names: Sequence[str], where: str) -> list[str]:
     if not matching:
         raise ConfigError(f"{where}: '{pattern}' matches none of {len(names)} names: {_some(names)}")
     return matching
+
+
+def _is_grown(old: Tensor, new: Tensor, grown: tuple[int, int] | None) -> bool:
+    return (
+        old.shape != new.shape and grown == (old.shape[:1] + new.shape[:1]) and old.shape[1:] == new.shape[1:]
+    )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

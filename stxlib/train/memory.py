@@ -24,7 +24,7 @@ def out_of_memory_explained(batch: Any, where: str) -> Iterator[None]:
             total = f" of {torch.cuda.get_device_properties(0).total_memory / 2**30:.1f} GiB"
         raise ConfigError(
             f"{where}: out of memory{total} with {len(batch.utts)} utterances, "
-            f"{batch.num_seconds:.1f} s of audio ({utts}); lower the seconds of a batch, "
+            f"{batch.size:.1f} {batch.size_unit} ({utts}); make batches smaller, "
             "or raise trainer.accumulation (same update, smaller parts)"
         ) from error
 
@@ -59,7 +59,7 @@ def preflight(
     with torch.no_grad():
         for name, buffer in objective.named_buffers():
             buffer.copy_(buffers[name])
-    line = f"memory check: the largest batch has {len(batch.utts)} utterances, {batch.num_seconds:.1f} s"
+    line = f"memory check: the largest batch has {len(batch.utts)} utterances, {batch.size:.1f} {batch.size_unit}"
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device) / 2**30
         total = torch.cuda.get_device_properties(device).total_memory / 2**30

@@ -48,23 +48,26 @@ class Progress:
 
 
 class Speed:
-    """Time and audio since the last report."""
+    """Time and data since the last report."""
 
     def __init__(self) -> None:
         self._step_seconds = 0.0
+        self.unit = ""
+        """of the size of a batch"""
         self.reset()
 
     def reset(self) -> None:
         """Start the next window."""
         self.num_steps = 0
-        self.seconds = self.waiting_seconds = self.audio_seconds = 0.0
+        self.seconds = self.waiting_seconds = self.size = 0.0
 
-    def add(self, *, seconds: float, waiting_seconds: float, audio_seconds: float) -> None:
-        """Count one step; of its time, how much passed waiting for data; and its audio on this rank."""
+    def add(self, *, seconds: float, waiting_seconds: float, size: float, unit: str) -> None:
+        """Count one step; of its time, how much passed waiting for data; and the size of its batches on this rank."""
         self.num_steps += 1
         self.seconds += seconds
         self.waiting_seconds += waiting_seconds
-        self.audio_seconds += audio_seconds
+        self.size += size
+        self.unit = unit
 
     def seconds_left(self, num_steps: int) -> float:
         """An estimate for so many more steps: a mean of the windows in which old ones fade."""

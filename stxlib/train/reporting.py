@@ -25,17 +25,17 @@ def report_steps(
 ) -> None:
     """Report the steps since the last report, and start the next window of `speed`.
 
-    Curves: `train/<figure>`, `lr`, `grad_norm`, `audio_seconds_per_second`, `waiting_for_data` (share of the
+    Curves: `train/<figure>`, `lr`, `grad_norm`, `speed` (of the batches: seconds of audio or tokens, a second), `waiting_for_data` (share of the
     time), `gpu_memory_gib`. Every rank has to call it.
     """
     values = {key: ratio.value for key, ratio in metrics.items()}
-    audio_seconds: float = sum(distributed.gather(speed.audio_seconds))
-    rate = audio_seconds / max(speed.seconds, 1e-9)
+    size: float = sum(distributed.gather(speed.size))
+    rate = size / max(speed.seconds, 1e-9)
     eta = as_duration(speed.seconds_left(max_steps - progress.step))
-    summary = f"{as_text(values) or '(no update)'} lr {lr:.1e} grad {grad_norm:.2g} audio_s/s {rate:.1f}"
+    summary = f"{as_text(values) or '(no update)'} lr {lr:.1e} grad {grad_norm:.2g} {speed.unit}/s {rate:.1f}"
     run_dir.report(summary, f"{run_dir.name} step {progress.step}/{max_steps} {summary} eta {eta}")
     points = {f"train/{key}": value for key, value in values.items()}
-    points |= {"lr": lr, "grad_norm": grad_norm, "audio_seconds_per_second": rate}
+    points |= {"lr": lr, "grad_norm": grad_norm, "speed": rate}
     points["waiting_for_data"] = speed.waiting_seconds / max(speed.seconds, 1e-9)
     if distributed.device.type == "cuda":
         points["gpu_memory_gib"] = torch.cuda.max_memory_allocated(distributed.device) / 2**30

@@ -103,7 +103,7 @@ class TrainerConfig:
 class Batches(Protocol):
     """Training data. The batch at a step is a function of the step, and split into a shard per micro-batch.
 
-    A batch of a shard has `.utts`, `.num_seconds` and `.to(device)`.
+    A batch of a shard has `.utts`, `.size` (how much it is, in its `.size_unit`) and `.to(device)`.
     """
 
     @property
@@ -263,7 +263,7 @@ def fit(
                 break
 
             # One step: forward and backward of all micro-batches; gradients of sums add up.
-            began, waited, audio_seconds = time.perf_counter(), 0.0, 0.0
+            began, waited, size, unit = time.perf_counter(), 0.0, 0.0, ""
             parts: list[MicroBatch] = []
             if stream is None:
                 stream = iter(train.iterate(step, config.max_steps, shards))
@@ -277,7 +277,8 @@ def fit(
                         raise
                     break
                 waited += time.perf_counter() - asked
-                audio_seconds += batch.num_seconds
+                size += batch.size
+                unit = batch.size_unit
                 seed_torch(seed, step, shard)
                 is_last = shard == shards[-1]
                 with out_of_memory_explained(batch, at), gradients_kept_local(model, local=not is_last):
@@ -334,7 +335,7 @@ def fit(
             terminating = num_asked > 0
             seconds = time.perf_counter() - began
             progress.seconds += seconds
-            speed.add(seconds=seconds, waiting_seconds=waited, audio_seconds=audio_seconds)
+            speed.add(seconds=seconds, waiting_seconds=waited, size=size, unit=unit)
             run_dir.advance_bar()
 
             # Say where we are.

@@ -73,8 +73,8 @@ def test_every_file_is_written_and_agrees_with_the_recognizer(
     recognizer = Recognizer.load(model)
     for utt, seconds in LENGTHS.items():
         wave = torch.from_numpy(soundfile.read(data / f"{utt}.wav", dtype="float32")[0])
-        (expected,) = recognizer(wave[None], torch.tensor([len(wave)]))
-        assert text[utt] == recognizer.text(expected[0]) == nbest[utt][0]["text"]
+        (expected,) = recognizer.recognize(wave[None], torch.tensor([len(wave)])).hypotheses["asr"]
+        assert text[utt] == recognizer.target("asr", expected[0]) == nbest[utt][0]["text"]
         assert [tuple(hypothesis["tokens"]) for hypothesis in nbest[utt]] == [e.tokens for e in expected]
         assert float(score[utt]) == pytest.approx(expected[0].score, abs=2e-3)
         assert nbest[utt][0]["parts"] == pytest.approx(expected[0].parts, abs=2e-3)

@@ -9,7 +9,8 @@ import torch
 
 from stxlib.data.batch import pad
 from stxlib.models.backbone import BackboneConfig
-from stxlib.models.saved import save_network
+from stxlib.models.networks import NetworkSizes
+from stxlib.models.saved import SavedConfig, save_network
 from stxlib.models.speech_encoder import SpeechEncoderConfig
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.nn.conformer import ConformerConfig
@@ -49,6 +50,8 @@ def save_model(folder: Path, seed: int = 5) -> Path:
         network.backbone.ctc.weight.mul_(30)
         network.backbone.ctc.bias.copy_(-network.backbone.ctc.weight @ encoded[0].mean(0))
         network.backbone.decoder.out.bias[EOS] += 1
-    sizes = {"vocab_size": tokens.vocab_size, "num_units": units.vocab_size}
-    save_network(folder / "train", network, config, sizes=sizes, units_dir=folder / "units")
+    sizes = NetworkSizes(vocab_size=tokens.vocab_size, num_units=units.vocab_size)
+    save_network(
+        folder / "train", network, SavedConfig(sizes=sizes, network=config), units_dir=folder / "units"
+    )
     return folder / "train"

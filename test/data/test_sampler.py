@@ -9,28 +9,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stxlib.data.sampler import BatchConfig, BucketSampler
+from stxlib.data.sampler import BucketSampler
+from stxlib.data.speech_loader import SpeechBatchConfig
 from stxlib.errors import ConfigError
 
-CONFIG = BatchConfig(batch_seconds=40)
+CONFIG = SpeechBatchConfig(batch_seconds=40)
 
 
 def lengths(count: int = 500, seed: int = 0) -> np.ndarray:
     return np.clip(np.random.default_rng(seed).gamma(4, 1.0, count), 0.3, 15)
 
 
-def sampler(seconds: np.ndarray | None = None, config: BatchConfig = CONFIG, **options: int) -> BucketSampler:
-    return BucketSampler(lengths() if seconds is None else seconds, config, **({"seed": 1} | options))
+def sampler(
+    seconds: np.ndarray | None = None, config: SpeechBatchConfig = CONFIG, **options: int
+) -> BucketSampler:
+    return BucketSampler(
+        lengths() if seconds is None else seconds,
+        config.batch_seconds,
+        num_buckets=config.num_buckets,
+        **({"seed": 1} | options),
+    )
 
 
 any_lengths = st.lists(st.floats(0.01, 60), min_size=1, max_size=120).map(np.array)
-configs = st.builds(BatchConfig, batch_seconds=st.floats(1, 200), num_buckets=st.integers(1, 30))
+configs = st.builds(SpeechBatchConfig, batch_seconds=st.floats(1, 200), num_buckets=st.integers(1, 30))
 
 
 @settings(max_examples=150, deadline=None)
 @given(any_lengths, configs, st.integers(0, 3))
 def test_an_epoch_holds_each_utterance_once_within_the_limit(
-    seconds: np.ndarray, config: BatchConfig, epoch: int
+    seconds: np.ndarray, config: SpeechBatchConfig, epoch: int
 ) -> None:
     batches = sampler(seconds, config)
     seen = []
@@ -46,7 +54,7 @@ def test_an_epoch_holds_each_utterance_once_within_the_limit(
 @settings(max_examples=60, deadline=None)
 @given(any_lengths, configs, st.integers(2, 4))
 def test_shards_are_a_partition_and_never_empty(
-    seconds: np.ndarray, config: BatchConfig, num_shards: int
+    seconds: np.ndarray, config: SpeechBatchConfig, num_shards: int
 ) -> None:
     try:
         batches = sampler(seconds, config, num_shards=num_shards)
@@ -61,7 +69,7 @@ def test_shards_are_a_partition_and_never_empty(
 
 @settings(max_examples=60, deadline=None)
 @given(any_lengths, configs)
-def test_no_batch_is_worse_than_the_worst(seconds: np.ndarray, config: BatchConfig) -> None:
+def test_no_batch_is_worse_than_the_worst(seconds: np.ndarray, config: SpeechBatchConfig) -> None:
     batches = sampler(seconds, config)
     worst = batches.worst_shard(0)
     limit = len(worst) * seconds[worst].max()
@@ -102,14 +110,14 @@ def test_batches_of_an_epoch_are_not_in_order_of_length() -> None:
 def test_the_order_is_the_same_in_every_process() -> None:
     code = (
         "import numpy as np; from stxlib.data.sampler import *;"
-        "s = BucketSampler(np.linspace(1, 9, 50), BatchConfig(batch_seconds=30), seed=7);"
+        "s = BucketSampler(np.linspace(1, 9, 50), 30, num_buckets=20, seed=7);"
         "print([s.batch(step).tolist() for step in (0, 30)])"
     )
     found = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)
     ]
     assert found[0] == found[1]
-    s = BucketSampler(np.linspace(1, 9, 50), BatchConfig(batch_seconds=30), seed=7)
+    s = BucketSampler(np.linspace(1, 9, 50), 30, num_buckets=20, seed=7)
     assert found[0].decode().strip() == str([s.batch(step).tolist() for step in (0, 30)])
 
 
@@ -133,7 +141,7 @@ def test_a_batch_that_cannot_fill_all_parts_is_an_error() -> None:
 def test_a_plan_over_100000_utterances_takes_well_under_a_second() -> None:
     seconds = lengths(100_000)
     start = time.process_time()
-    batches = sampler(seconds, BatchConfig(batch_seconds=400))
+    batches = sampler(seconds, SpeechBatchConfig(batch_seconds=400))
     batches.batch(123_456_789)
     assert time.process_time() - start < 0.5
 
@@ -144,4 +152,4 @@ def test_a_plan_over_100000_utterances_takes_well_under_a_second() -> None:
 )
 def test_bad_configs(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
-        BatchConfig(**options)  # type: ignore[arg-type]
+        SpeechBatchConfig(**options)  # type: ignore[arg-type]

@@ -7,10 +7,14 @@ import torch
 
 from stxlib.errors import DataError
 from stxlib.models.backbone import BackboneConfig
-from stxlib.models.saved import load_network, save_network
+from stxlib.models.classifier import ClassifierConfig
+from stxlib.models.networks import NetworkConfig, NetworkSizes, build_network
+from stxlib.models.saved import SavedConfig, load_network, save_network
 from stxlib.models.speech_encoder import SpeechEncoderConfig
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
+from stxlib.models.text_to_text import TextToTextConfig
 from stxlib.nn.conformer import ConformerConfig
+from stxlib.nn.token_embedding import TokenEmbeddingConfig
 from stxlib.nn.transformer_decoder import DecoderConfig
 
 SMALL = ConformerConfig(num_layers=1, dim=16, num_heads=2, ff_dim=24, kernel_size=3)
@@ -19,6 +23,10 @@ CONFIG = SpeechToTextConfig(
     backbone=BackboneConfig(
         conformer=SMALL, decoder=DecoderConfig(num_layers=1, dim=16, num_heads=2, ff_dim=24)
     ),
+)
+
+SAVED = SavedConfig(
+    sizes=NetworkSizes(vocab_size=11, num_units=7), tasks=("slu", "asr"), ctc_task="asr", network=CONFIG
 )
 
 
@@ -34,7 +42,7 @@ def save(folder: Path, network: SpeechToText, tmp_path: Path) -> None:
     units = tmp_path / "units"
     (units / "tokens").mkdir(parents=True, exist_ok=True)
     (units / "tokens" / "symbols.txt").write_text("<blank>\n", encoding="utf-8")
-    save_network(folder, network, CONFIG, sizes={"vocab_size": 11, "num_units": 7}, units_dir=units)
+    save_network(folder, network, SAVED, units_dir=units)
 
 
 def test_round_trip(network: SpeechToText, tmp_path: Path) -> None:
@@ -50,7 +58,9 @@ def test_round_trip(network: SpeechToText, tmp_path: Path) -> None:
         "units",
     ]
     assert (folder / "units" / "tokens" / "symbols.txt").is_file()
-    loaded = load_network(folder)
+    loaded, saved = load_network(folder)
+    assert saved == SAVED
+    assert isinstance(loaded, SpeechToText)
     assert loaded.config == CONFIG and (loaded.vocab_size, loaded.num_units) == (11, 7)
     assert not loaded.training
     state = loaded.state_dict()
@@ -90,7 +100,26 @@ def test_what_is_wrong_is_said(network: SpeechToText, tmp_path: Path) -> None:
 def test_a_loaded_network_can_be_saved_over_itself(network: SpeechToText, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     save(folder, network, tmp_path)
-    save_network(
-        folder, network, CONFIG, sizes={"vocab_size": 11, "num_units": 7}, units_dir=folder / "units"
-    )
+    save_network(folder, network, SAVED, units_dir=folder / "units")
     assert (folder / "units" / "tokens" / "symbols.txt").is_file()
+
+
+def test_every_kind_of_network_is_saved_and_loaded(tmp_path: Path) -> None:
+    configs: list[NetworkConfig] = [
+        TextToTextConfig(embedding=TokenEmbeddingConfig(dim=8), backbone=CONFIG.backbone),
+        ClassifierConfig(encoder=CONFIG.encoder, conformer=SMALL, hidden_dim=8),
+        ClassifierConfig(encoder=TokenEmbeddingConfig(dim=8), conformer=SMALL, hidden_dim=8),
+    ]
+    (tmp_path / "units").mkdir()
+    for index, config in enumerate(configs):
+        sizes = NetworkSizes(
+            vocab_size=11, num_units=7, num_classes=(5, 3) if config.kind == "classifier" else ()
+        )
+        saved = SavedConfig(sizes=sizes, tasks=("intent", "sentiment"), ctc_task="", network=config)
+        network = build_network(config, sizes, saved.tasks)
+        save_network(tmp_path / str(index), network, saved, units_dir=tmp_path / "units")
+        loaded, found = load_network(tmp_path / str(index))
+        assert found == saved and type(loaded) is type(network)
+        assert all(
+            torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items()
+        )

@@ -10,19 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from stxlib.data.batch import SpeechBatch, pad
+from stxlib.data.batch import Sequences, SpeechBatch, pad
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.backbone import BackboneConfig
 from stxlib.models.speech_encoder import SpeechEncoderConfig
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.nn.conformer import ConformerConfig
 from stxlib.nn.transformer_decoder import DecoderConfig
-from stxlib.objectives.speech_to_text import (
-    SpeechToTextLossConfig,
-    SpeechToTextObjective,
-    ctc_loss,
-    shift_tokens,
-)
+from stxlib.objectives.sequence_loss import ctc_loss, shift_tokens
+from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
+from stxlib.text.target_vocabulary import Task
 
 SMALL = ConformerConfig(num_layers=1, dim=16, num_heads=2, ff_dim=24, kernel_size=3, dropout=0.0)
 CONFIG = SpeechToTextConfig(
@@ -45,19 +42,14 @@ def objective() -> SpeechToTextObjective:
 def speech(tokens: list[list[int]], units: list[list[int]], samples: list[int]) -> SpeechBatch:
     generator = torch.Generator().manual_seed(1)
     waves, wave_lens = pad([0.1 * torch.randn(n, generator=generator) for n in samples])
-    padded_tokens, token_lens = pad([torch.tensor(ids, dtype=torch.int64) for ids in tokens])
-    padded_units, unit_lens = pad([torch.tensor(ids, dtype=torch.int64) for ids in units])
     utts = tuple(f"utt{i}" for i in range(len(tokens)))
     return SpeechBatch(
         utts,
         torch.arange(len(tokens)),
         waves,
         wave_lens,
-        padded_tokens,
-        token_lens,
-        padded_units,
-        unit_lens,
         16000,
+        {"asr": Sequences.of(tokens), "units": Sequences.of(units)},
     )
 
 
@@ -77,12 +69,11 @@ def test_ctc_is_the_sum_over_paths() -> None:
     torch.manual_seed(0)
     logits, lens = torch.randn(3, 6, 3), torch.tensor([6, 5, 4])
     targets = [[1, 1, 2], [2], []]
-    padded, target_lens = pad([torch.tensor(target, dtype=torch.int64) for target in targets])
     expected = sum(
         ctc_by_search(row[:n].log_softmax(1), target)
         for row, n, target in zip(logits, lens, targets, strict=True)
     )
-    assert float(ctc_loss(logits, lens, padded, target_lens)) == pytest.approx(expected, abs=1e-4)
+    assert float(ctc_loss(logits, lens, Sequences.of(targets))) == pytest.approx(expected, abs=1e-4)
 
 
 def test_terms_by_definition(objective: SpeechToTextObjective) -> None:
@@ -91,8 +82,8 @@ def test_terms_by_definition(objective: SpeechToTextObjective) -> None:
     sums = dict.fromkeys(("ctc", "attention", "unit_ctc", "token_accuracy"), 0.0)
     with torch.no_grad():
         for row in range(3):
-            num_tokens, num_units = int(BATCH.token_lens[row]), int(BATCH.unit_lens[row])
-            tokens, units = BATCH.tokens[row, :num_tokens], BATCH.units[row, :num_units]
+            tokens, units = (torch.tensor(BATCH.labels[name].tolist()[row]) for name in ("asr", "units"))
+            num_tokens, num_units = len(tokens), len(units)
             lens = BATCH.wave_lens[row : row + 1]
             latents, latent_lens = network.encoder(BATCH.waves[row : row + 1, : lens[0]], lens, None)
             encoded, _ = network.backbone.encode(latents, latent_lens)
@@ -125,10 +116,8 @@ def test_terms_by_definition(objective: SpeechToTextObjective) -> None:
 
 
 def test_shifted_tokens() -> None:
-    tokens_in, tokens_out, lens = shift_tokens(
-        torch.tensor([[5, 6, 7], [8, 0, 0], [0, 0, 0]]), torch.tensor([3, 1, 0])
-    )
-    assert tokens_in.tolist() == [[2, 5, 6, 7], [2, 8, 0, 0], [2, 0, 0, 0]]
+    tokens_in, tokens_out, lens = shift_tokens(Sequences.of([[5, 6, 7], [8], []]), 9)
+    assert tokens_in.tolist() == [[9, 5, 6, 7], [9, 8, 0, 0], [9, 0, 0, 0]]
     assert lens.tolist() == [4, 2, 1]
     assert [row[:n].tolist() for row, n in zip(tokens_out, lens, strict=True)] == [[5, 6, 7, 3], [8, 3], [3]]
 
@@ -196,3 +185,54 @@ def test_weights_out_of_range_are_errors() -> None:
         SpeechToTextLossConfig(token_dropout=1.0)
     with pytest.raises(ConfigError, match="label_smoothing: 1.0"):
         SpeechToTextLossConfig(label_smoothing=1.0)
+
+
+def test_several_tasks_are_a_sum_and_each_begins_with_its_own_token(objective: SpeechToTextObjective) -> None:
+    labels = {"asr": BATCH.labels["asr"], "slu": Sequences.of([[8], [7, 5], [6, 6, 6, 6, 6, 6]])}
+    batch = replace(BATCH, labels=labels | {"units": BATCH.labels["units"]})
+
+    def found(tasks: tuple[Task, ...], starts: dict[str, int]) -> dict[str, float]:
+        config = replace(objective.config, tasks=tasks)
+        terms = SpeechToTextObjective(objective.network, config, starts).eval()(batch)
+        return {name: float(ratio.detach().sum) for name, ratio in terms.items()} | {
+            "count": float(terms["loss"].count)
+        }
+
+    starts = {"asr": 4, "slu": 5}
+    both, one, other = found(("asr", "slu"), starts), found(("asr",), starts), found(("slu",), starts)
+    assert both["attention"] == pytest.approx(one["attention"] + other["attention"], rel=1e-5)
+    assert both["count"] == one["count"] + other["count"] == 9 + 12
+    assert both["ctc"] == pytest.approx(one["ctc"]) == pytest.approx(other["ctc"])
+    assert both["asr_accuracy"] + both["slu_accuracy"] == both["token_accuracy"]
+    assert found(("slu",), {"slu": 6})["attention"] != pytest.approx(other["attention"], rel=1e-5)
+
+
+def test_what_has_no_weight_needs_no_labels_and_is_not_trained(objective: SpeechToTextObjective) -> None:
+    config = replace(objective.config, tasks=("sentiment",), ctc_weight=0.0, unit_ctc_weight=0.0)
+    assert config.ctc_labels == ()
+    only = SpeechToTextObjective(objective.network, config)
+    batch = replace(BATCH, labels={"sentiment": Sequences.of([[4], [5], [4]])})
+    found = only(batch)
+    assert found.keys() == {"loss", "attention", "token_accuracy"}
+    found["loss"].sum.backward()
+    idle = {name for name, p in only.named_parameters() if p.grad is None}
+    assert (
+        idle
+        == {name for name, p in only.named_parameters() if not p.requires_grad}
+        == {
+            "network.unit_head.weight",
+            "network.unit_head.bias",
+            "network.backbone.ctc.weight",
+            "network.backbone.ctc.bias",
+        }
+    )
+    assert only.eval().inspect(batch).images.keys() == {"attention"}
+
+
+def test_tasks_that_cannot_be_are_errors() -> None:
+    with pytest.raises(
+        ConfigError, match="ctc_task: slu is not written in the order of speech; use asr or ner"
+    ):
+        SpeechToTextLossConfig(ctc_task="slu")
+    with pytest.raises(ConfigError, match="tasks: asr asr; give each task once"):
+        SpeechToTextLossConfig(tasks=("asr", "asr"))

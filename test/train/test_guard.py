@@ -123,7 +123,7 @@ def test_running_out_of_memory_names_the_batch() -> None:
     batch = ToyBatches().shard(0, 0)
     with pytest.raises(
         ConfigError,
-        match=r"x: out of memory.* with 8 utterances, 16\.0 s of audio \(step0-0, .*raise trainer",
+        match=r"x: out of memory.* with 8 utterances, 16\.0 audio_s \(step0-0, .*raise trainer",
     ):
         with out_of_memory_explained(batch, "x"):
             raise torch.OutOfMemoryError("no")
@@ -141,7 +141,7 @@ def test_preflight_leaves_the_objective_as_it_was() -> None:
     line = preflight(
         objective, optimizer, ToyBatches().shard(0, 0), autocast_of("none", torch.device("cpu")), num_copies=2
     )
-    assert "8 utterances, 16.0 s" in line
+    assert "8 utterances, 16.0 audio_s" in line
     for name, tensor in objective.state_dict().items():
         assert torch.equal(tensor, before[name])
     assert all(parameter.grad is None for parameter in objective.parameters())

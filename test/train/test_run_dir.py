@@ -55,7 +55,7 @@ def test_curves_pictures_and_texts(tmp_path: Path) -> None:
         "train/near": every_two,
         "lr": every_two,
         "grad_norm": every_two,
-        "audio_seconds_per_second": every_two,
+        "speed": every_two,
         "waiting_for_data": every_two,
         "dev/loss": [4, 8, 10],
         "dev/near": [4, 8, 10],

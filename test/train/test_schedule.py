@@ -89,9 +89,9 @@ def test_durations() -> None:
 
 def test_time_left_follows_the_speed() -> None:
     speed = Speed()
-    speed.add(seconds=2, waiting_seconds=0, audio_seconds=1)
+    speed.add(seconds=2, waiting_seconds=0, size=1, unit="audio_s")
     assert speed.seconds_left(10) == pytest.approx(20)
     speed.reset()
     for _ in range(4):
-        speed.add(seconds=1, waiting_seconds=0, audio_seconds=1)
+        speed.add(seconds=1, waiting_seconds=0, size=1, unit="audio_s")
     assert speed.seconds_left(10) == pytest.approx(17)

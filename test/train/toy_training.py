@@ -34,8 +34,10 @@ class ToyBatch:
     labels: Tensor  # (B,)
     weights: Tensor  # (B,): how much of the count is an utterance's; so parts of a batch count unequally
 
+    size_unit = "audio_s"
+
     @property
-    def num_seconds(self) -> float:
+    def size(self) -> float:
         return 2.0 * len(self.utts)
 
     def to(self, device: torch.device | str) -> ToyBatch:

@@ -16,16 +16,11 @@ import torch
 from stxlib.data.augment import AugmentConfig, GeneratedNoiseConfig
 from stxlib.data.batch import SpeechBatch
 from stxlib.data.data_dir import DataDir
-from stxlib.data.loader import (
-    DevBatches,
-    SpeechBatches,
-    WaveBatches,
-    ctc_frames,
-    group_by_seconds,
-    utterance_seed,
-)
-from stxlib.data.sampler import BatchConfig
+from stxlib.data.label_store import ctc_frames, utterance_seed
+from stxlib.data.sampler import group_by_length
+from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches, SpeechDevBatches
 from stxlib.data.tables import write_table
+from stxlib.data.wave_loader import WaveBatches
 from stxlib.errors import ConfigError, DataError
 
 MakeDataDir = Callable[..., DataDir]
@@ -33,16 +28,17 @@ SECONDS = tuple(0.3 + 0.05 * (index * 7 % 13) for index in range(24))
 FRAMES_PER_SECOND = 25.0
 
 
-def encode(utt: str) -> tuple[list[int], list[int]]:
+def encode(utt: str) -> dict[str, list[int]]:
     number = int(utt[-3:])
-    return [4 + number % 3] * (1 + number % 2), [2, 3, 4 + number % 5][: 1 + number % 3]
+    return {"asr": [4 + number % 3] * (1 + number % 2), "units": [2, 3, 4 + number % 5][: 1 + number % 3]}
 
 
 def batches_of(data: DataDir, **options: Any) -> SpeechBatches:
-    config = BatchConfig(
+    config = SpeechBatchConfig(
         batch_seconds=2.5, **{"num_workers": 0, "min_seconds": 0.1} | options.pop("config", {})
     )
     defaults: dict[str, Any] = {
+        "ctc": ("asr", "units"),
         "augment": AugmentConfig(noise=GeneratedNoiseConfig()),
         "sample_rate": 16000,
         "seed": 1,
@@ -54,10 +50,14 @@ def batches_of(data: DataDir, **options: Any) -> SpeechBatches:
 
 def assert_equal(left: SpeechBatch, right: SpeechBatch) -> None:
     assert left.utts == right.utts
-    for name in ("seeds", "waves", "wave_lens", "tokens", "token_lens", "units", "unit_lens"):
+    assert left.labels.keys() == right.labels.keys() == {"asr", "units"}
+    for name in ("seeds", "waves", "wave_lens"):
         a, b = getattr(left, name), getattr(right, name)
         assert a.dtype == b.dtype
         assert torch.equal(a, b), name
+    for name, sequences in left.labels.items():
+        assert torch.equal(sequences.ids, right.labels[name].ids), name
+        assert torch.equal(sequences.lens, right.labels[name].lens), name
 
 
 def test_a_batch_holds_the_right_things(make_data_dir: MakeDataDir) -> None:
@@ -78,12 +78,16 @@ def test_a_batch_holds_the_right_things(make_data_dir: MakeDataDir) -> None:
             np.testing.assert_array_equal(batch.waves[row, : len(wave)].numpy(), wave)
             assert batch.wave_lens[row] == len(wave)
             assert not batch.waves[row, len(wave) :].any()
-            tokens, units = encode(utt)
-            assert batch.tokens[row, : batch.token_lens[row]].tolist() == tokens
-            assert batch.units[row, : batch.unit_lens[row]].tolist() == units
-            assert not batch.tokens[row, batch.token_lens[row] :].any()
+            for name, ids in encode(utt).items():
+                assert batch.labels[name].tolist()[row] == ids
+                assert not batch.labels[name].ids[row, len(ids) :].any()
             assert batch.seeds[row] == utterance_seed(1, step, utt)
-        assert batch.tokens.dtype == batch.units.dtype == batch.seeds.dtype == torch.int64
+        assert (
+            batch.labels["asr"].ids.dtype
+            == batch.labels["asr"].lens.dtype
+            == batch.seeds.dtype
+            == torch.int64
+        )
     assert sorted(seen) == list(data.utts)
     assert batches.num_seconds == pytest.approx(sum(SECONDS))
 
@@ -126,7 +130,7 @@ def test_workers_may_be_spawned(make_data_dir: MakeDataDir) -> None:
     code = (
         "import sys, torch.multiprocessing as mp\n"
         "from stxlib.data.data_dir import DataDir\n"
-        "from stxlib.data.loader import WaveBatches\n"
+        "from stxlib.data.wave_loader import WaveBatches\n"
         "if __name__ == '__main__':\n"
         "    mp.set_start_method('spawn')\n"
         f"    batches = WaveBatches(DataDir({str(data.path)!r}), batch_seconds=5, sample_rate=16000, num_workers=2)\n"
@@ -181,18 +185,20 @@ def test_ctc_needs_a_blank_between_repeats() -> None:
 def test_what_cannot_be_learnt_is_left_out_by_reason(make_data_dir: MakeDataDir) -> None:
     data = make_data_dir(seconds=(0.05, 0.5, 0.9, 0.6, 0.7, 0.5))
 
-    def labels(utt: str) -> tuple[list[int], list[int]]:
+    def labels(utt: str) -> dict[str, list[int]]:
         # At 25 frames a second and speed 1.1, 0.6 s are 13.6 frames, two of which are the edges'.
-        return {"ütt-001": ([], []), "ütt-003": ([3], [5] * 7), "ütt-004": ([3], [5] * 6)}.get(
+        # What only the decoder writes may be of any length.
+        tokens, units = {"ütt-001": ([], [5]), "ütt-003": ([3], [5] * 7), "ütt-004": ([3], [5] * 6)}.get(
             utt, ([3], [5])
         )
+        return {"asr": tokens, "units": units, "slu": [7] * 50}
 
     batches = batches_of(data, encode=labels, config={"max_seconds": 0.8})
     assert batches.excluded == {
         "too_long": ("ütt-002",),
         "too_short": ("ütt-000",),
-        "no_tokens": ("ütt-001",),
-        "fewer_frames_than_units": ("ütt-003",),
+        "no_label": ("ütt-001",),
+        "fewer_frames_than_labels": ("ütt-003",),
     }
     assert batches.utts == ["ütt-004", "ütt-005"]
     assert batches.excluded_lines()[0].endswith("train: 1 of 6 utterances left out: too_long (ütt-002)")
@@ -232,7 +238,7 @@ def test_unreadable_audio_ends_the_run_unless_it_is_allowed(
 def test_where_nothing_of_a_part_can_be_read_another_stands_in(make_data_dir: MakeDataDir) -> None:
     data = make_data_dir(seconds=(1.0, 1.1, 1.2))
     (data.path / "wav" / "ütt-001.wav").unlink()
-    batches = batches_of(data, max_bad_utts=1, encode=lambda utt: ([3], [3]))
+    batches = batches_of(data, max_bad_utts=1, encode=lambda utt: {"asr": [3], "units": [3]})
     read = list(batches.iterate(0, batches.num_batches))
     assert all(batch.utts for batch in read)
     assert {utt for batch in read for utt in batch.utts} == {"ütt-000", "ütt-002"}
@@ -253,7 +259,7 @@ def test_the_worst_batch_is_as_large_as_any(make_data_dir: MakeDataDir) -> None:
     data = make_data_dir(seconds=SECONDS)
     batches = batches_of(data, num_shards=2)
     worst = batches.worst_batch(0)
-    assert len(worst.utts) == worst.waves.shape[0] == worst.tokens.shape[0]
+    assert len(worst.utts) == worst.waves.shape[0] == len(worst.labels["asr"].ids)
     for shard in (0, 1):
         for batch in batches.iterate(0, 3 * batches.num_batches, (shard,)):
             assert batch.waves.numel() <= worst.waves.numel()
@@ -261,10 +267,11 @@ def test_the_worst_batch_is_as_large_as_any(make_data_dir: MakeDataDir) -> None:
 
 def test_dev_batches_are_each_utterance_once_over_all_ranks(make_data_dir: MakeDataDir) -> None:
     data = make_data_dir(seconds=SECONDS)
-    dev = DevBatches(
+    dev = SpeechDevBatches(
         data,
         encode,
-        config=BatchConfig(batch_seconds=2.5, num_workers=0, max_seconds=0.5),
+        ctc=("asr", "units"),
+        config=SpeechBatchConfig(batch_seconds=2.5, num_workers=0, max_seconds=0.5),
         sample_rate=16000,
         frames_per_second=FRAMES_PER_SECOND,
     )
@@ -308,8 +315,8 @@ def test_a_set_that_cannot_be_read_at_all_decodes_to_nothing(make_data_dir: Make
 
 
 def test_groups_keep_the_limit() -> None:
-    assert group_by_seconds(np.array([3.0, 1.0, 2.0, 9.0]), 6) == [[1, 2], [0], [3]]
-    assert group_by_seconds(np.zeros(0), 6) == []
+    assert group_by_length(np.array([3.0, 1.0, 2.0, 9.0]), 6) == [[1, 2], [0], [3]]
+    assert group_by_length(np.zeros(0), 6) == []
 
 
 def test_workers_leave_signals_to_the_trainer(make_data_dir: MakeDataDir) -> None:

@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from stxlib.data.augment import Augment, AugmentConfig
-from stxlib.data.batch import SpeechBatch, WaveBatch, pad
+from stxlib.data.batch import SpeechBatch
 from stxlib.data.data_dir import DataDir
+from stxlib.data.label_store import LabelStore, ctc_frames, utterance_seed
 from stxlib.data.reader import Reader, ReadJob, Waves, padded_length, read_jobs
-from stxlib.data.sampler import BatchConfig, BucketSampler
-from stxlib.errors import DataError
+from stxlib.data.sampler import BucketSampler, group_by_length
+from stxlib.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
-Encode = Callable[[str], tuple[list[int], list[int]]]
+Encode = Callable[[str], Mapping[str, Sequence[int]]]
+"utterance id -> its labels by name"
 
 # Frames that the edges of analysis windows and of subsampling may take from seconds x frames_per_second.
 _EDGE_FRAMES = 2
 
 
-def utterance_seed(seed: int, step: int, utt: str) -> int:
-    """The augmentation seed of an utterance at a step: 63 bits, the same in every process and Python version."""
-    digest = hashlib.blake2b(f"{seed} {step} {utt}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+@dataclass(frozen=True, kw_only=True)
+class SpeechBatchConfig:
+    """How utterances are put into batches, and who reads them."""
 
+    kind: Literal["speech"] = "speech"
+    """waves with labels"""
+    batch_seconds: float = 40.0
+    """seconds of audio in the batch of one step, padding and slowest speed included, all processes together"""
+    max_seconds: float = 30.0
+    """longer utterances are left out of training"""
+    min_seconds: float = 0.2
+    """shorter utterances are left out of training"""
+    num_buckets: int = 20
+    """length buckets (fewer where the data are few); more save padding, fewer mix better"""
+    num_workers: int = 1
+    """processes that read audio ahead; 0 reads in the training process; the batches do not depend on it"""
 
-def ctc_frames(ids: Sequence[int]) -> int:
-    """Least number of frames in which CTC can write `ids`: one each, and a blank between equal neighbours."""
-    return len(ids) + sum(left == right for left, right in zip(ids, ids[1:], strict=False))
-
-
-class _Sequences:
-    """Many short sequences of ids in one array: a list of tensors would take twenty times the memory."""
-
-    def __init__(self) -> None:
-        self._values = array("i")
-        self._offsets = array("q", [0])
-
-    def append(self, ids: Sequence[int]) -> None:
-        self._values.extend(ids)
-        self._offsets.append(len(self._values))
-
-    def padded(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, longest) int64, filled up with 0, and lengths (B,)."""
-        rows = [self._values[self._offsets[index] : self._offsets[index + 1]] for index in indices]
-        if not rows:
-            return torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
-        return pad([torch.tensor(row, dtype=torch.int64) for row in rows])
+    def __post_init__(self) -> None:
+        if self.batch_seconds <= 0:
+            raise ConfigError(f"batch_seconds: {self.batch_seconds:g}; give a number above 0")
+        if not 0 <= self.min_seconds <= self.max_seconds:
+            seen = f"min_seconds {self.min_seconds:g}, max_seconds {self.max_seconds:g}"
+            raise ConfigError(f"{seen}; 0 <= min_seconds <= max_seconds is needed")
+        if self.num_buckets < 1 or self.num_workers < 0:
+            seen = f"num_buckets {self.num_buckets}, num_workers {self.num_workers}"
+            raise ConfigError(f"{seen}; num_buckets is at least 1 and num_workers at least 0")
 
 
 class _Labelled:
@@ -63,6 +63,7 @@ class _Labelled:
         data: DataDir,
         encode: Encode,
         *,
+        ctc: Collection[str],
         sample_rate: int,
         min_seconds: float,
         max_seconds: float,
@@ -78,11 +79,10 @@ class _Labelled:
         lengths, unreadable = data.measure_seconds(allow_pipes=allow_pipes)
         self._note_bad(unreadable.items())
         excluded: dict[str, list[str]] = {
-            reason: [] for reason in ("too_long", "too_short", "no_tokens", "fewer_frames_than_units")
+            reason: [] for reason in ("too_long", "too_short", "no_label", "fewer_frames_than_labels")
         }
         self.utts: list[str] = []
-        self.tokens = _Sequences()
-        self.units = _Sequences()
+        self.labels = LabelStore()
         seconds = []
         for utt in data.utts:
             if utt in unreadable:
@@ -94,18 +94,17 @@ class _Labelled:
             if length < min_seconds:
                 excluded["too_short"].append(utt)
                 continue
-            tokens, units = encode(utt)
-            if not tokens:
-                excluded["no_tokens"].append(utt)
+            labels = encode(utt)
+            if not all(labels.values()):
+                excluded["no_label"].append(utt)
                 continue
             frames = length / max_speed * frames_per_second - _EDGE_FRAMES
-            if frames < max(ctc_frames(tokens), ctc_frames(units)):
-                excluded["fewer_frames_than_units"].append(utt)
+            if frames < max((ctc_frames(labels[name]) for name in ctc), default=1):
+                excluded["fewer_frames_than_labels"].append(utt)
                 continue
             self.utts.append(utt)
             seconds.append(length)
-            self.tokens.append(tokens)
-            self.units.append(units)
+            self.labels.append(labels)
         self.excluded = {reason: tuple(utts) for reason, utts in excluded.items() if utts}
         if not self.utts:
             reasons = (
@@ -126,18 +125,13 @@ class _Labelled:
         ]
 
     def _assemble(self, waves: Waves, seeds: Sequence[int]) -> SpeechBatch:
-        tokens, token_lens = self.tokens.padded(waves.indices)
-        units, unit_lens = self.units.padded(waves.indices)
         return SpeechBatch(
             utts=tuple(self.utts[index] for index in waves.indices),
             seeds=torch.tensor(seeds, dtype=torch.int64),
             waves=torch.from_numpy(waves.waves),
             wave_lens=torch.from_numpy(waves.wave_lens),
-            tokens=tokens,
-            token_lens=token_lens,
-            units=units,
-            unit_lens=unit_lens,
             sample_rate=self.sample_rate,
+            labels=self.labels.batch(waves.indices),
         )
 
     def _read(self, reader: Reader, jobs: Iterable[ReadJob], num_workers: int) -> Iterator[SpeechBatch]:
@@ -161,8 +155,8 @@ class _Labelled:
 class SpeechBatches(_Labelled):
     """The training batches of a set, endless: the batch of a step is a function of (seed, step).
 
-    `excluded` lists utterances left out, by reason: too_long, too_short, no_tokens, fewer_frames_than_units (CTC needs a
-    frame for each token and unit and for each repeat, at the fastest speed). `num_batches` is the steps of an epoch,
+    `excluded` lists utterances left out, by reason: too_long, too_short, no_label (one of the labels is empty),
+    fewer_frames_than_labels (CTC needs a frame for each label and for each repeat, at the fastest speed). `num_batches` is the steps of an epoch,
     `num_seconds` the audio of an epoch at speed 1, `bad_utts` the unreadable utterances met so far with their messages.
     An unreadable utterance is missing from its batch; where none of a shard can be read, the next readable one of the
     set stands in, so that every rank has the same number of batches.
@@ -173,7 +167,8 @@ class SpeechBatches(_Labelled):
         data: DataDir,
         encode: Encode,
         *,
-        config: BatchConfig,
+        ctc: Collection[str],
+        config: SpeechBatchConfig,
         augment: AugmentConfig,
         sample_rate: int,
         seed: int,
@@ -182,7 +177,7 @@ class SpeechBatches(_Labelled):
         allow_pipes: bool = False,
         max_bad_utts: int = 0,
     ) -> None:
-        """encode: tokens and units of an utterance id. frames_per_second: latents, for CTC.
+        """encode: labels of an utterance id. ctc: names of the labels that CTC has to write. frames_per_second: latents, for CTC.
 
         Raises `DataError` for unreadable audio beyond max_bad_utts, and where no utterance is left; `ConfigError` where a
         batch has fewer utterances than num_shards.
@@ -190,6 +185,7 @@ class SpeechBatches(_Labelled):
         super().__init__(
             data,
             encode,
+            ctc=ctc,
             sample_rate=sample_rate,
             min_seconds=config.min_seconds,
             max_seconds=config.max_seconds,
@@ -202,11 +198,24 @@ class SpeechBatches(_Labelled):
         self.seed = seed
         self.num_shards = num_shards
         self._slowest = self.seconds / augment.min_speed
-        self._sampler = BucketSampler(self._slowest, config, seed=seed, num_shards=num_shards)
+        self._sampler = BucketSampler(
+            self._slowest,
+            config.batch_seconds,
+            num_buckets=config.num_buckets,
+            seed=seed,
+            num_shards=num_shards,
+        )
         self.num_batches = self._sampler.num_batches
         change = Augment(augment, sample_rate, allow_pipes=allow_pipes)
         self._reader = Reader(
             data, self.utts, sample_rate, allow_pipes=allow_pipes, augment=change, substitute=True
+        )
+
+    def summary(self) -> str:
+        """How much there is, for the head of a log."""
+        return (
+            f"{self.num_seconds / 3600:.2f} h, {len(self.utts)} utterances, {self.num_batches} steps an epoch "
+            f"of up to {self.config.batch_seconds:g} s"
         )
 
     def batch(self, step: int, shard: int = 0) -> SpeechBatch:
@@ -237,10 +246,10 @@ class SpeechBatches(_Labelled):
         return ReadJob(indices, [utterance_seed(self.seed, step, self.utts[index]) for index in indices])
 
 
-class DevBatches(_Labelled):
+class SpeechDevBatches(_Labelled):
     """The batches of a development set: each utterance once, shortest first, as recorded, always the same.
 
-    Nothing is left out for its length; only what no CTC could write, or what has no tokens, is (see `excluded`).
+    Nothing is left out for its length; only what no CTC could write, or what lacks a label, is (see `excluded`).
     """
 
     def __init__(
@@ -248,7 +257,8 @@ class DevBatches(_Labelled):
         data: DataDir,
         encode: Encode,
         *,
-        config: BatchConfig,
+        ctc: Collection[str],
+        config: SpeechBatchConfig,
         sample_rate: int,
         frames_per_second: float,
         allow_pipes: bool = False,
@@ -258,6 +268,7 @@ class DevBatches(_Labelled):
         super().__init__(
             data,
             encode,
+            ctc=ctc,
             sample_rate=sample_rate,
             min_seconds=0,
             max_seconds=float("inf"),
@@ -267,7 +278,7 @@ class DevBatches(_Labelled):
             max_bad_utts=max_bad_utts,
         )
         self.config = config
-        self._groups = group_by_seconds(self.seconds, config.batch_seconds)
+        self._groups = group_by_length(self.seconds, config.batch_seconds)
         self.num_batches = len(self._groups)
         self._reader = Reader(data, self.utts, sample_rate, allow_pipes=allow_pipes, substitute=False)
 
@@ -280,67 +291,3 @@ class DevBatches(_Labelled):
         for batch in self._read(self._reader, jobs, self.config.num_workers):
             if batch.utts:
                 yield batch
-
-
-class WaveBatches:
-    """A set to be decoded: batches of waves, longest first, each utterance once.
-
-    What cannot be read is left out of its batch and put into `unreadable` (utterance -> message), so that the decoder
-    can write an empty hypothesis for it. `utts` are all utterances of the part, readable or not.
-    """
-
-    def __init__(
-        self,
-        data: DataDir,
-        *,
-        batch_seconds: float,
-        sample_rate: int,
-        allow_pipes: bool = False,
-        num_workers: int = 0,
-        part: int = 0,
-        num_parts: int = 1,
-    ) -> None:
-        """batch_seconds: seconds of a batch, padding included. part, num_parts: every num_parts-th batch, from part on."""
-        assert 0 <= part < num_parts, (part, num_parts)
-        lengths, unreadable = data.measure_seconds(allow_pipes=allow_pipes)
-        readable = [utt for utt in data.utts if utt not in unreadable]
-        seconds = np.array([lengths[utt] for utt in readable], dtype=np.float64)
-        groups = group_by_seconds(seconds, batch_seconds)[::-1][part::num_parts]
-        self._groups = [group[::-1] for group in groups]
-        mine = [utt for position, utt in enumerate(unreadable) if position % num_parts == part]
-        self.unreadable: dict[str, str] = {utt: unreadable[utt] for utt in mine}
-        self.utts = tuple(sorted(mine + [readable[index] for group in self._groups for index in group]))
-        self.num_batches = len(self._groups)
-        self.num_seconds = float(sum(seconds[index] for group in self._groups for index in group))
-        self.sample_rate = sample_rate
-        self.num_workers = num_workers
-        self._reader = Reader(data, readable, sample_rate, allow_pipes=allow_pipes, substitute=False)
-
-    def __len__(self) -> int:
-        return self.num_batches
-
-    def __iter__(self) -> Iterator[WaveBatch]:
-        jobs = (ReadJob(group, [0] * len(group)) for group in self._groups)
-        for waves in read_jobs(self._reader, jobs, self.num_workers):
-            for utt, message in waves.unreadable:
-                if utt not in self.unreadable:
-                    log.warning("unreadable audio: %s", message)
-                self.unreadable[utt] = message
-            if waves.indices:
-                yield WaveBatch(
-                    utts=tuple(self._reader.utts[index] for index in waves.indices),
-                    waves=torch.from_numpy(waves.waves),
-                    wave_lens=torch.from_numpy(waves.wave_lens),
-                    sample_rate=self.sample_rate,
-                )
-
-
-def group_by_seconds(seconds: np.ndarray, batch_seconds: float) -> list[list[int]]:
-    """Indices sorted by length, shortest first, cut where the padded length would pass batch_seconds."""
-    groups: list[list[int]] = []
-    for index in np.argsort(seconds, kind="stable").tolist():
-        if groups and (len(groups[-1]) + 1) * seconds[index] <= batch_seconds + 1e-6:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups

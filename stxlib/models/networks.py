@@ -1,0 +1,33 @@
+"""Every network by its `kind`. A new one is a new file, and its names here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stxlib.models.classifier import Classifier, ClassifierConfig
+from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
+from stxlib.models.text_to_text import TextToText, TextToTextConfig
+
+NetworkConfig = SpeechToTextConfig | TextToTextConfig | ClassifierConfig
+Network = SpeechToText | TextToText | Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSizes:
+    """What the vocabularies decide."""
+
+    vocab_size: int
+    """tokens"""
+    num_units: int
+    """units of the CTC at the latents"""
+    num_classes: tuple[int, ...] = ()
+    """of a classifier: classes of each task"""
+
+
+def build_network(config: NetworkConfig, sizes: NetworkSizes, tasks: tuple[str, ...]) -> Network:
+    """The network of a config, untrained. tasks: what it is to write."""
+    if isinstance(config, SpeechToTextConfig):
+        return SpeechToText(config, sizes.vocab_size, sizes.num_units)
+    if isinstance(config, TextToTextConfig):
+        return TextToText(config, sizes.vocab_size)
+    return Classifier(config, sizes.vocab_size, dict(zip(tasks, sizes.num_classes, strict=True)))

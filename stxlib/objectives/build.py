@@ -1,0 +1,85 @@
+"""Every objective by its `kind`, with the network and the labels that it takes. A new one is a new file, and a branch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from stxlib.errors import ConfigError
+from stxlib.models.classifier import Classifier
+from stxlib.models.networks import Network, NetworkSizes
+from stxlib.models.speech_encoder import SpeechEncoder
+from stxlib.models.speech_to_text import SpeechToText
+from stxlib.models.text_to_text import TextToText
+from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
+from stxlib.objectives.label_encoder import ClassLabels, TokenLabels, start_tokens, vocab_size
+from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
+from stxlib.objectives.text_to_text import TextToTextLossConfig, TextToTextObjective
+from stxlib.text.saved import Units
+
+ObjectiveConfig = SpeechToTextLossConfig | TextToTextLossConfig | ClassificationLossConfig
+Objective = SpeechToTextObjective | TextToTextObjective | ClassificationObjective
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What is minimized, and the labels for it."""
+
+    objective: Objective
+    labels: TokenLabels | ClassLabels
+    ctc: tuple[str, ...] = ()
+    """names of the labels that CTC writes: each needs a frame"""
+    ctc_task: str = ""
+    """task that the CTC output on tokens learns"""
+
+
+def check_tasks(config: ObjectiveConfig, units: Units, where: str) -> None:
+    """ConfigError where the vocabulary `units` (read from `where`) was not made for a task of the objective."""
+    for task in config.tasks:
+        if task not in units.targets.tasks:
+            raise ConfigError(
+                f"objective.tasks: {task}: the vocabulary {where} was made for {' '.join(units.targets.tasks)}; "
+                f"add {task} to targets.tasks of units.yaml and run stage 2 (units) again"
+            )
+
+
+def sizes_of(config: ObjectiveConfig, units: Units) -> NetworkSizes:
+    """Sizes of a network for an objective."""
+    num_classes: tuple[int, ...] = ()
+    if isinstance(config, ClassificationLossConfig):
+        num_classes = tuple(len(units.targets.classes(task)) for task in config.tasks)
+    return NetworkSizes(
+        vocab_size=vocab_size(units, config.tasks),
+        num_units=units.units.vocab_size,
+        num_classes=num_classes,
+    )
+
+
+def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> Learning:
+    """ConfigError for a network that the objective cannot train."""
+    if isinstance(config, ClassificationLossConfig):
+        if isinstance(network, Classifier):
+            return Learning(ClassificationObjective(network, config), ClassLabels(units, config.tasks))
+    elif isinstance(config, TextToTextLossConfig):
+        if isinstance(network, TextToText):
+            objective = TextToTextObjective(network, config, start_tokens(units, config.tasks))
+            return Learning(objective, TokenLabels(units, config.tasks, with_units=False))
+    elif isinstance(network, SpeechToText):
+        ctc_tasks = (config.ctc_task,) if config.ctc_weight else ()
+        return Learning(
+            SpeechToTextObjective(network, config, start_tokens(units, config.tasks)),
+            TokenLabels(units, (*config.tasks, *ctc_tasks), with_units=config.unit_ctc_weight > 0),
+            config.ctc_labels,
+            "".join(ctc_tasks),
+        )
+    raise ConfigError(
+        f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "
+        "speech_to_text and speech_to_text, text_to_text and text_to_text, or classification and classifier"
+    )
+
+
+def speech_encoder(network: nn.Module) -> SpeechEncoder | None:
+    """The part that takes waves; None in a network that takes text."""
+    encoder = getattr(network, "encoder", None)
+    return encoder if isinstance(encoder, SpeechEncoder) else None

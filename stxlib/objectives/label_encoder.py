@@ -1,0 +1,84 @@
+"""From the label streams of an utterance to the ids that an objective wants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from stxlib.text.saved import Units
+from stxlib.text.target_vocabulary import Task, UnseenError, intent_of
+from stxlib.text.tokenizer import SOS
+
+UNITS = "units"
+"name of the labels at the latents, and of the stream that they are read from"
+
+
+def vocab_size(units: Units, tasks: tuple[Task, ...]) -> int:
+    """Tokens of a network for these tasks: a plain recognizer has none of the symbols of other tasks, which come last."""
+    plain = tasks == ("asr",)
+    return units.tokens.vocab_size - (len(units.targets.symbols) if plain else 0)
+
+
+def start_tokens(units: Units, tasks: tuple[Task, ...]) -> dict[str, int]:
+    """task -> the token with which the decoder begins: the task's own, or <sos> in a plain recognizer."""
+    if tasks == ("asr",):
+        return {"asr": SOS}
+    ids = {symbol: index for index, symbol in enumerate(units.tokens.symbols)}
+    return {task: ids[units.targets.task_token(task)] for task in tasks}
+
+
+class TokenLabels:
+    """Tokens of the targets of some tasks, and units where they are wanted."""
+
+    def __init__(self, units: Units, tasks: Iterable[Task], *, with_units: bool) -> None:
+        self.units = units
+        self.tasks = tuple(dict.fromkeys(tasks))
+        self.with_units = with_units
+
+    def streams(self, present: Collection[str]) -> tuple[str, ...]:
+        """Streams to be read, of those present in a data directory. ValueError where some are missing."""
+        found = [stream for task in self.tasks for stream in self.units.targets.streams(task, present)]
+        if self.with_units and UNITS not in present:
+            raise ValueError("no stream units; run stage 2 (units) on this set")
+        return tuple(dict.fromkeys([*found, *([UNITS] if self.with_units else [])]))
+
+    def __call__(self, values: Mapping[str, str]) -> dict[str, list[int]]:
+        """values: stream -> value of one utterance. Returns name -> ids, none for a task with a class that training does not have.
+
+        ValueError says what is wrong with a value.
+        """
+        tokens, targets = self.units.tokens, self.units.targets
+        labels: dict[str, list[int]] = {}
+        for task in self.tasks:
+            try:
+                labels[task] = tokens.encode(targets.encode(task, values))
+            except UnseenError:
+                labels[task] = []
+        if self.with_units:
+            labels[UNITS] = self.units.units.encode(values[UNITS].split())
+        return labels
+
+
+class ClassLabels:
+    """The class of some tasks as one index; nothing for a class that training does not have."""
+
+    def __init__(self, units: Units, tasks: Iterable[Task]) -> None:
+        self.units = units
+        self.tasks = tuple(tasks)
+        self._index = {
+            task: {name: index for index, name in enumerate(units.targets.classes(task))}
+            for task in self.tasks
+        }
+
+    def streams(self, present: Collection[str]) -> tuple[str, ...]:
+        """Streams to be read, of those present in a data directory. ValueError where some are missing."""
+        found = [stream for task in self.tasks for stream in self.units.targets.streams(task, present)]
+        return tuple(dict.fromkeys(found))
+
+    def __call__(self, values: Mapping[str, str]) -> dict[str, list[int]]:
+        """values: stream -> value of one utterance. Returns task -> [index of its class]."""
+        labels: dict[str, list[int]] = {}
+        for task in self.tasks:
+            name = intent_of(values)[0] if task == "intent" else values[task]
+            index = self._index[task].get(name)
+            labels[task] = [] if index is None else [index]
+        return labels

@@ -1,0 +1,67 @@
+"""Losses of label sequences: CTC, and cross-entropy of an attention decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stxlib.data.batch import Sequences
+from stxlib.models.backbone import Backbone
+from stxlib.ops.masks import length_mask
+from stxlib.text.tokenizer import BLANK, EOS, UNK
+
+
+@dataclass(frozen=True)
+class DecoderLoss:
+    """Sums over a batch."""
+
+    loss: Tensor  # (), nats
+    correct: Tensor  # (), tokens that the decoder likes best given the true ones before
+    count: Tensor  # (), tokens with <eos>
+
+
+def ctc_loss(logits: Tensor, lens: Tensor, targets: Sequences) -> Tensor:
+    """Sum over the batch of -log P(targets), nats; inf where there are fewer frames than the targets need.
+
+    logits: (B, T, V), blank 0.
+    """
+    log_probs = F.log_softmax(logits.float(), dim=2).transpose(0, 1)  # (T, B, V)
+    return F.ctc_loss(log_probs, targets.ids, lens, targets.lens, blank=BLANK, reduction="sum")
+
+
+def decoder_loss(
+    backbone: Backbone,
+    encoded: Tensor,
+    encoded_lens: Tensor,
+    targets: Sequences,
+    *,
+    start: int,
+    label_smoothing: float,
+    token_dropout: float,
+) -> DecoderLoss:
+    """Cross-entropy of each token and of <eos>, given the true tokens before.
+
+    start: the token that the decoder reads first; token_dropout: share of the others that it reads as <unk>.
+    """
+    tokens_in, tokens_out, out_lens = shift_tokens(targets, start)
+    if token_dropout > 0:
+        dropped = torch.rand(tokens_in.shape, device=tokens_in.device) < token_dropout
+        dropped[:, 0] = False
+        tokens_in = tokens_in.masked_fill(dropped, UNK)
+    logits = backbone.decoder_logits(encoded, encoded_lens, tokens_in, out_lens)
+    valid = length_mask(out_lens, tokens_out.shape[1])
+    logits, labels = logits[valid].float(), tokens_out[valid]
+    loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+    correct = (logits.detach().argmax(1) == labels).sum()
+    return DecoderLoss(loss, correct, out_lens.sum())
+
+
+def shift_tokens(targets: Sequences, start: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What the decoder reads and what it shall write: start tokens, tokens <eos> (B, U + 1), and the lengths of both."""
+    first = torch.full_like(targets.lens, start)[:, None]
+    tokens_in = torch.cat([first, targets.ids], dim=1)
+    tokens_out = F.pad(targets.ids, (0, 1)).scatter(1, targets.lens[:, None], EOS)
+    return tokens_in, tokens_out, targets.lens + 1
