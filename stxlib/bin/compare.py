@@ -20,11 +20,12 @@ import numpy as np
 
 from stxlib.atomic import write_text
 from stxlib.config import parse_config
-from stxlib.errors import ConfigError, run
+from stxlib.errors import ConfigError, DataError, run
 from stxlib.score.bootstrap import groups_of
 from stxlib.score.inputs import read_speakers
+from stxlib.score.labels import Format
 from stxlib.score.metric import Counts, Inputs, Scored
-from stxlib.score.metrics import METRICS, Metric
+from stxlib.score.metrics import METRICS, PairMetric
 from stxlib.score.paired import Comparison, compare
 from stxlib.score.table import text_table, title
 
@@ -37,14 +38,18 @@ class CompareConfig:
     "decode directory of the baseline; several: one for each seed"
     system: tuple[Path, ...]
     "decode directory of the system; several: one for each seed"
-    metric: Metric = "wer"
+    metric: PairMetric = "wer"
     "what to compare"
     figure: str | None = None
     "a figure of the metric other than its first (wer: sentence_error, rare_word_miss)"
     train_text: Path | None = None
     "`text` of the training set, for the figures on rare words"
     allow_missing: bool = False
-    "count an utterance without a prediction as an empty prediction in place of stopping"
+    "count an utterance without a prediction as an empty prediction in place of stopping (slurp: leave it out)"
+    format: Format = "auto"
+    "how references and predictions are written; auto looks at each"
+    load_gold: bool = False
+    "SLURP's files are keyed by slurp_id, and not by recordings"
     draws: int = 10_000
     "random swaps of the test, and resampled sets of the interval"
     seed: int = 1
@@ -69,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         hyp=config.baseline[0],
         train_text=config.train_text,
         allow_missing=config.allow_missing,
+        format=config.format,
+        load_gold=config.load_gold,
     )
     before = [METRICS[config.metric](replace(inputs, hyp=path)) for path in config.baseline]
     after = [METRICS[config.metric](replace(inputs, hyp=path)) for path in config.system]
@@ -78,11 +85,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     if figure not in known:
         hint = "; rare words need --train_text" if figure.startswith("rare_") else ""
         raise ConfigError(f"--figure {figure}: {config.metric} has {', '.join(known)}{hint}")
+    paths = (*config.baseline, *config.system)
+    for path, other in zip(paths, [*before, *after], strict=True):
+        if other.utts != scored.utts:
+            raise DataError(
+                f"{path}: has predictions for {len(other.utts)} utterances, {paths[0]} for {len(scored.utts)}, and not "
+                "the same ones; a comparison needs the same: decode those that are missing"
+            )
+    names = list(dict.fromkeys(name for item in (*before, *after) for name in item.counts))
     result = compare(
-        mean_counts(before),
-        mean_counts(after),
+        mean_counts(before, names),
+        mean_counts(after, names),
         lambda counts: scored.figures(counts)[figure],
-        groups_of(scored.utts, read_speakers(config.ref, scored.utts)),
+        groups_of(scored.utts, read_speakers(config.ref, scored.utts), scored.sentences),
         draws=config.draws,
         seed=config.seed,
     )
@@ -91,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{side}: {' '.join(map(str, paths))}")
         for path, item in zip(paths, runs, strict=True):
             if item.missing:
-                print(f"note: {path}: {len(item.missing)} missing predictions counted as empty")
+                how = "left out" if item.drops_missing else "counted as empty"
+                print(f"note: {path}: {len(item.missing)} missing predictions {how}")
     print(
         format_comparison(result, figure, lower_is_better=scored.lower_is_better),
         end="",
@@ -101,11 +117,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"written: {config.out}")
 
 
-def mean_counts(runs: Sequence[Scored]) -> Counts:
+def mean_counts(runs: Sequence[Scored], names: Sequence[str]) -> Counts:
     """Counts of each utterance, averaged over runs of one system; all runs have the same utterances in the
-    same order.
+    same order. A run that lacks a count has none of it: it made up none of another's labels.
     """
-    return {name: np.mean([run.counts[name] for run in runs], axis=0) for name in runs[0].counts}
+    nothing = np.zeros(len(runs[0].utts))
+    return {name: np.mean([run.counts.get(name, nothing) for run in runs], axis=0) for name in names}
 
 
 def format_comparison(result: Comparison, figure: str, *, lower_is_better: bool) -> str:

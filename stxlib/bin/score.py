@@ -3,7 +3,10 @@
     python -m stxlib.bin.score --metric wer --ref data/test --hyp exp/asr/seed1/train/decode_joint_test \
         --out exp/asr/seed1/train/decode_joint_test --train_text data/train/text
 
-A prediction that is missing, given twice, or of an utterance that the reference does not have is an error.
+    python -m stxlib.bin.score --metric slurp --ref slurp/test.jsonl --hyp predictions.jsonl --out scores
+
+A prediction that is missing, given twice, or of an utterance that the reference does not have is an error. What each
+metric and each format is: docs/scoring.md.
 """
 
 from __future__ import annotations
@@ -12,31 +15,40 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from stxlib.atomic import write_text
 from stxlib.config import parse_config
 from stxlib.errors import ConfigError, run
 from stxlib.score.inputs import list_ids
+from stxlib.score.labels import Format
 from stxlib.score.metric import Inputs
-from stxlib.score.metrics import METRICS, Metric
+from stxlib.score.metrics import METRICS, Metric, PairMetric
 from stxlib.score.score_json import Entry, score_entry, write_scores
+from stxlib.score.slue import score_slue
 from stxlib.score.table import percentage, span, text_table, title
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
-    ref: Path
-    "data directory of the references (or one table of it)"
-    hyp: Path
-    "directory that holds the predictions, as stxlib.bin.decode writes it (or one table)"
+    ref: Path | None = None
+    "data directory of the references, one table of it, or a file of SLURP or SLUE"
+    hyp: Path | None = None
+    "directory that holds the predictions, as stxlib.bin.decode writes it, one table, or a file of SLURP or SLUE"
     out: Path
     "directory for score.json, result.txt and the alignments; usually that of --hyp"
     metric: tuple[Metric, ...] = ("wer",)
     "what to compute; several may be given"
+    parts: tuple[str, ...] = ()
+    "for slue, in place of --ref and --hyp: the score.json files that hold its parts (METRIC=FILE: this metric of it)"
+    format: Format = "auto"
+    "how --ref and --hyp are written; auto looks at each"
+    load_gold: bool = False
+    "SLURP's files are keyed by slurp_id, and not by recordings: predictions from the text"
     train_text: Path | None = None
     "`text` of the training set: reference words that it does not have are reported as rare words"
     allow_missing: bool = False
-    "count an utterance without a prediction as an empty prediction in place of stopping"
+    "score an utterance without a prediction as the metric's official script does, in place of stopping: slurp leaves it out, the others take it as empty"
     draws: int = 1000
     "resampled sets for the 95 % intervals"
     seed: int = 1
@@ -45,6 +57,19 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         if not self.metric:
             raise ConfigError(f"--metric: nothing to compute; give some of {', '.join(METRICS)}")
+        sides = [name for name, side in (("--ref", self.ref), ("--hyp", self.hyp)) if side is None]
+        of_sides = [metric for metric in self.metric if metric in METRICS]
+        if of_sides and sides:
+            raise ConfigError(
+                f"{' and '.join(sides)}: not given; {', '.join(of_sides)} needs references and predictions"
+            )
+        if ("slue" in self.metric) != bool(self.parts):
+            wrong = (
+                "give the score files of its parts with --parts"
+                if not self.parts
+                else "--parts is for slue alone"
+            )
+            raise ConfigError(f"--metric {' '.join(self.metric)}: {wrong}")
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: give 0 or more")
         if self.draws < 100:
@@ -54,36 +79,51 @@ class ScoreConfig:
 def main(argv: Sequence[str] | None = None) -> None:
     description = "Score predictions against references, with 95 % bootstrap intervals."
     config = parse_config(ScoreConfig, argv, prog="stxlib.bin.score", description=description).config
-    inputs = Inputs(
-        ref=config.ref,
-        hyp=config.hyp,
-        train_text=config.train_text,
-        allow_missing=config.allow_missing,
-    )
     entries: dict[str, Entry] = {}
     for metric in config.metric:
-        scored = METRICS[metric](inputs)
-        for name, text in scored.files.items():
-            write_text(config.out / name, text)
-        entries[metric] = score_entry(scored, inputs, draws=config.draws, seed=config.seed)
+        if metric == "slue":
+            entries[metric] = score_slue(config.parts)
+        else:
+            entries[metric] = score(config, metric)
     path = write_scores(config.out, entries)
     for entry in entries.values():
         print(format_entry(entry), end="")
     print(f"written: {path}")
 
 
+def score(config: ScoreConfig, metric: PairMetric) -> Entry:
+    """One metric of predictions against references; its files are written."""
+    inputs = Inputs(
+        ref=cast(Path, config.ref),
+        hyp=cast(Path, config.hyp),
+        train_text=config.train_text,
+        allow_missing=config.allow_missing,
+        format=config.format,
+        load_gold=config.load_gold,
+    )
+    scored = METRICS[metric](inputs)
+    for name, text in scored.files.items():
+        write_text(config.out / name, text)
+    return score_entry(scored, inputs, draws=config.draws, seed=config.seed)
+
+
 def format_entry(entry: Entry) -> str:
     """One metric of score.json for a terminal."""
     over = entry["interval"]
     counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in entry["counts"].items())
-    lines = [f"{entry['hyp']} against {entry['ref']}: {counts}"]
+    lines = [f"{entry['hyp']} against {entry['ref']}" + (f": {counts}" if counts else "")]
     lines += [f"note: {note}" for note in entry["notes"]]
     if entry["missing"]:
         missing = entry["missing"]
-        lines.append(f"note: {len(missing)} missing predictions counted as empty: {list_ids(missing)}")
+        how = "left out" if entry.get("drops_missing") else "counted as empty"
+        lines.append(f"note: {len(missing)} missing predictions {how}: {list_ids(missing)}")
+    shown = entry.get("main_figures") or list(entry["figures"])
     rows = [
-        [title(name), percentage(figure["value"]), span(figure)] for name, figure in entry["figures"].items()
+        [title(name), percentage(entry["figures"][name]["value"]), span(entry["figures"][name])]
+        for name in shown
     ]
+    if len(shown) < len(entry["figures"]):
+        lines.append(f"{len(entry['figures']) - len(shown)} more figures are in score.json")
     interval = f"95 % over {over['groups']} {over['over']}s"
     lines.append(text_table(["%", "value", interval], rows).rstrip())
     headline = entry["headline"]

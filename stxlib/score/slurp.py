@@ -145,7 +145,7 @@ def score_slurp(inputs: Inputs) -> Scored:
     """SLURP's seven figures of the stream `semantics`, each as F1, precision and recall, micro and macro.
 
     With `allow_missing` utterances without a prediction are left out, as officially. Details: `per_label` (SLU-F1 of
-    entity types), `kinds` (labels of each of the seven), `confusion` (intents). Writes `utterances.slurp.jsonl`.
+    entity types), `kinds` (labels of each of the seven), `totals` (tp, fp and fn of each), `confusion` (intents). Writes `utterances.slurp.jsonl`.
     """
     pairs = read_pairs(inputs, "semantics", drop_missing=True)
     references, predictions = read_frames(pairs)
@@ -187,6 +187,10 @@ def score_slurp(inputs: Inputs) -> Scored:
             "per_label": tables["slu"],
             "confusion": confused,
             "kinds": tables,
+            "totals": {
+                kind: {part: sum(row[part] for row in table.values()) for part in ("tp", "fp", "fn")}
+                for kind, table in tables.items()
+            },
         },
     )
 

@@ -86,3 +86,50 @@ def test_errors(folder: Path) -> None:
 
 def test_p_is_never_printed_as_0() -> None:
     assert (format_p(0.5), format_p(0.0001), format_p(0.00002)) == ("0.5000", "0.0001", "2.0e-05")
+
+
+def test_systems_that_make_up_other_labels(tmp_path: Path) -> None:
+    utts = [f"u{i:02}" for i in range(30)]
+    write_table(tmp_path / "ref/intent", dict.fromkeys(utts, "a_b"))
+    for name, wrong, made_up in (("one", 10, "x_y"), ("two", 4, "z_z"), ("three", 4, "q_q")):
+        intents = {utt: made_up if i < wrong else "a_b" for i, utt in enumerate(utts)}
+        write_table(tmp_path / name / "intent", intents)
+    found = {}
+    for figure in ("intent_accuracy", "intent_macro_f1"):
+        options = ["--ref", str(tmp_path / "ref"), "--metric", "ic", "--figure", figure]
+        sides = ["--baseline", str(tmp_path / "one"), "--system", str(tmp_path / "two")]
+        main([*options, *sides, "--out", str(tmp_path / "found.json")])
+        found[figure] = json.loads((tmp_path / "found.json").read_text())
+    assert found["intent_accuracy"]["difference"]["value"] == pytest.approx(100 * 6 / 30)
+    # A label that a system made up counts in its own mean, and in the other's not.
+    assert found["intent_macro_f1"]["baseline"]["value"] == pytest.approx(100 * (40 / 50) / 2)
+    assert found["intent_macro_f1"]["system"]["value"] == pytest.approx(100 * (52 / 56) / 2)
+    seeds = ["--baseline", str(tmp_path / "one"), "--system", str(tmp_path / "two"), str(tmp_path / "three")]
+    main(
+        [
+            *("--ref", str(tmp_path / "ref"), "--metric", "ic", "--out", str(tmp_path / "found.json")),
+            *seeds,
+        ]
+    )
+    assert json.loads((tmp_path / "found.json").read_text())["system"]["value"] == pytest.approx(
+        100 * 26 / 30
+    )
+
+
+def test_systems_with_other_predictions_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = {"scenario": "a", "action": "b", "entities": []}
+    files = [f"{i}.flac" for i in range(12)]
+    gold = [{**frame, "slurp_id": i, "recordings": [{"file": file}]} for i, file in enumerate(files)]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(record) + "\n" for record in gold))
+    for name, without in (("one", 3), ("two", 3), ("three", 4)):
+        records = [{**frame, "file": file} for i, file in enumerate(files) if i != without]
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    options = ["--ref", str(tmp_path / "gold.jsonl"), "--metric", "slurp", "--figure", "intent_f1"]
+    options += ["--allow_missing", "true", "--baseline", str(tmp_path / "one"), "--system"]
+    main([*options, str(tmp_path / "two")])
+    printed = capsys.readouterr().out
+    assert "1 missing predictions left out" in printed and "over 11 sentences" in printed
+    with pytest.raises(
+        DataError, match=r"three: has predictions for 11 utterances, .*one for 11, and not the same"
+    ):
+        main([*options, str(tmp_path / "three")])

@@ -11,7 +11,7 @@ import pytest
 from stxlib.bin.score import main
 from stxlib.data.tables import write_table
 from stxlib.errors import ConfigError, DataError
-from stxlib.score.metrics import METRICS, Metric
+from stxlib.score.metrics import METRICS, Metric, PairMetric
 from stxlib.score.score_json import read_scores
 
 
@@ -116,5 +116,94 @@ def test_a_foreign_score_json(folders: list[str], tmp_path: Path) -> None:
         main(folders)
 
 
+@pytest.fixture
+def slurp(tmp_path: Path) -> list[str]:
+    files = {1: ["a.flac", "b.flac"], 2: ["c.flac"], 3: ["d.flac", "e.flac"]}
+    gold = [
+        {
+            "slurp_id": number,
+            "scenario": "alarm",
+            "action": "set",
+            "tokens": [{"surface": "Noon"}],
+            "entities": [{"type": "time", "span": [0]}],
+            "recordings": [{"file": name} for name in names],
+        }
+        for number, names in files.items()
+    ]
+    predictions = [
+        {
+            "file": name,
+            "scenario": "alarm",
+            "action": "set" if name < "d" else "stop",
+            "entities": [{"type": "time", "filler": "noon" if name != "a.flac" else "no on"}],
+        }
+        for names in files.values()
+        for name in names
+        if name != "e.flac"
+    ]
+    for name, records in (("gold", gold), ("pred", predictions)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return [
+        *(
+            "--metric",
+            "slurp",
+            "ic",
+            "--ref",
+            str(tmp_path / "gold.jsonl"),
+            "--hyp",
+            str(tmp_path / "pred.jsonl"),
+        ),
+        *("--out", str(tmp_path / "out")),
+    ]
+
+
+def test_slurp_files(slurp: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match=r"1 of 5 utterances have no prediction: e.flac"):
+        main(slurp)
+    assert not (tmp_path / "out").exists()
+    main([*slurp, "--allow_missing", "true"])
+    printed = capsys.readouterr().out
+    assert "1 missing predictions left out: e.flac" in printed and "95 % over 3 sentences" in printed
+    assert "1 missing predictions counted as empty: e.flac" in printed
+    assert "35 more figures are in score.json" in printed and "macro slu" not in printed
+    scores = read_scores(tmp_path / "out/score.json")
+    assert scores["slurp"]["figures"]["intent_f1"]["value"] == 75  # of four that were predicted
+    assert scores["ic"]["figures"]["intent_accuracy"]["value"] == 60  # of five
+    assert scores["slurp"]["missing"] == ["e.flac"] and scores["slurp"]["drops_missing"]
+    # "no on" against "noon": two word edits on one word, one character of five.
+    assert scores["slurp"]["details"]["totals"]["word"] == {"tp": 4, "fp": 2, "fn": 2}
+    assert scores["slurp"]["figures"]["char_f1"]["value"] == pytest.approx(100 * 4 / 4.2)
+    assert scores["slurp"]["figures"]["slu_f1"]["value"] == pytest.approx(100 * 8 / 10.2)
+    assert all(":" not in name for name in scores["slurp"]["counts"])
+    lines = (tmp_path / "out/utterances.slurp.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+
+
+def test_a_format_is_taken_by_its_name(slurp: list[str]) -> None:
+    with pytest.raises(DataError, match=r"has no semantics, read as slue|expected a header"):
+        main([*slurp, "--format", "slue"])
+
+
+def test_slue_of_its_parts(folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side in ("ref", "hyp"):
+        utts = [line.split()[0] for line in (tmp_path / side / "text").read_text().splitlines()]
+        tags = dict.fromkeys(utts, '[{"type": "GPE", "filler": "x"}]')
+        write_table(tmp_path / side / "entities", tags)
+        write_table(tmp_path / side / "sentiment", dict.fromkeys(utts, "Neutral"))
+    main([*folders, "--metric", "wer", "slue_ner", "slue_sa"])
+    score_json = str(tmp_path / "hyp/score.json")
+    main(["--metric", "slue", "--parts", score_json, "--out", str(tmp_path / "slue")])
+    entry = read_scores(tmp_path / "slue/score.json")["slue"]
+    assert entry["figures"]["slue"]["value"] == pytest.approx((100 - 100 * 20 / 90 + 100 + 100) / 3)
+    assert "95 % over 3 parts" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="--metric slue: give the score files of its parts with --parts"):
+        main(["--metric", "slue", "--out", str(tmp_path)])
+    with pytest.raises(ConfigError, match="--parts is for slue alone"):
+        main([*folders, "--parts", score_json])
+    with pytest.raises(ConfigError, match="--ref and --hyp: not given; wer needs"):
+        main(["--out", str(tmp_path)])
+
+
 def test_every_metric_has_its_name() -> None:
-    assert set(METRICS) == set(typing.get_args(Metric)) and len(METRICS) >= 2
+    assert set(METRICS) == set(typing.get_args(PairMetric)) and len(METRICS) == 9
+    assert set(typing.get_args(Metric)) == {*METRICS, "slue"}

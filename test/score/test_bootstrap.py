@@ -70,3 +70,12 @@ def test_speed_of_a_large_set() -> None:
     start = time.perf_counter()
     bootstrap(counts, rate, groups, draws=1000)
     assert time.perf_counter() - start < 5
+
+
+def test_sentences_where_speakers_are_not_known() -> None:
+    utts = [str(i) for i in range(12)]
+    groups = groups_of(utts, None, [utt[-1] for utt in utts])
+    assert (groups.kind, groups.size) == ("sentence", 10)
+    assert groups.index[0] == groups.index[10] != groups.index[2]
+    speakers = {utt: str(i % 6) for i, utt in enumerate(utts)}
+    assert groups_of(utts, speakers, utts).kind == "speaker"
