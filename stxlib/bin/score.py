@@ -29,6 +29,9 @@ from stxlib.score.slue import score_slue
 from stxlib.score.table import percentage, span, text_table, title
 
 
+_MANY_COUNTS = 10  # more are for score.json alone
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
     ref: Path | None = None
@@ -111,6 +114,8 @@ def format_entry(entry: Entry) -> str:
     """One metric of score.json for a terminal."""
     over = entry["interval"]
     counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in entry["counts"].items())
+    if len(entry["counts"]) > _MANY_COUNTS:
+        counts = f"{entry['utterances']} utterances"
     lines = [f"{entry['hyp']} against {entry['ref']}" + (f": {counts}" if counts else "")]
     lines += [f"note: {note}" for note in entry["notes"]]
     if entry["missing"]:

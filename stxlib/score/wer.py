@@ -106,7 +106,8 @@ def _scored(
         counts=counts,
         figures=figures,
         missing=pairs.missing,
-        notes=() if hint is None else (hint,),
+        sentences=pairs.sentences,
+        notes=pairs.notes if hint is None else (*pairs.notes, hint),
         files=files,
         details=details,
     )
