@@ -28,7 +28,6 @@ from stxlib.score.score_json import Entry, score_entry, write_scores
 from stxlib.score.slue import score_slue
 from stxlib.score.table import percentage, span, text_table, title
 
-
 _MANY_COUNTS = 10  # more are for score.json alone
 
 
