@@ -6,7 +6,8 @@ The files are made up: sentences with two to eleven recordings each, as SLURP ha
 in its test set), its numbers of scenarios (18), actions (46), intents and entity types, and predictions of which a good part is
 wrong, some with intents that no reference has. `read and
 match` is the metric without intervals, `intervals` the resampling of all its figures (42: seven, as F1, precision and recall, micro and macro),
-`whole command` stxlib.bin.score in this process, with the files that it writes.
+`whole command` stxlib.bin.score in this process, with the files that it writes, by the clock and in seconds of a processor (the
+second says more where other things run).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stxlib.bin.score import main as score
@@ -47,24 +49,21 @@ class BenchConfig:
 def main(argv: Sequence[str] | None = None) -> None:
     description = "Time the SLURP score with its bootstrap intervals, on made-up files."
     config = parse_config(BenchConfig, argv, prog="tools/bench_score.py", description=description).config
-    print(
-        f"{'predictions':>11}  {'sentences':>9}  {'draws':>6}  {'read and match':>14}  {'intervals':>9}  {'whole command':>13}"
-    )
+    titles = ("predictions", "sentences", "draws", "read and match", "intervals", "whole command", "its CPU")
+    print("  ".join(titles))
     for size in config.predictions:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             sentences = make_files(folder, size)
             inputs = Inputs(ref=folder / "gold.jsonl", hyp=folder / "predictions.jsonl")
-            reading = seconds(lambda inputs=inputs: score_slurp(inputs), config.runs)  # type: ignore[misc]
-            scored = score_slurp(inputs)
-            drawing = seconds(
-                lambda scored=scored, inputs=inputs: score_entry(scored, inputs, draws=config.draws, seed=1),  # type: ignore[misc]
-                config.runs,
+            reading, _ = seconds(partial(score_slurp, inputs), config.runs)
+            drawing, _ = seconds(
+                partial(score_entry, score_slurp(inputs), inputs, draws=config.draws, seed=1), config.runs
             )
-            whole = seconds(lambda folder=folder: command(folder, config.draws), config.runs)  # type: ignore[misc]
-        print(
-            f"{size:11}  {sentences:9}  {config.draws:6}  {reading:12.2f} s  {drawing:7.2f} s  {whole:11.2f} s"
-        )
+            whole, processor = seconds(partial(command, folder, config.draws), config.runs)
+        cells = (str(size), str(sentences), str(config.draws))
+        cells += tuple(f"{value:.2f} s" for value in (reading, drawing, whole, processor))
+        print("  ".join(cell.rjust(len(title)) for cell, title in zip(cells, titles, strict=True)))
 
 
 def make_files(folder: Path, size: int) -> int:
@@ -137,14 +136,15 @@ def command(folder: Path, draws: int) -> None:
         )
 
 
-def seconds(call: Callable[[], object], runs: int) -> float:
-    """The median time of a call."""
-    times = []
+def seconds(call: Callable[[], object], runs: int) -> tuple[float, float]:
+    """The median time of a call, by the clock and of the processor."""
+    times, processor = [], []
     for _ in range(runs):
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         call()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        processor.append(time.process_time() - worked)
+    return statistics.median(times), statistics.median(processor)
 
 
 if __name__ == "__main__":

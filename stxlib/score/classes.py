@@ -111,6 +111,23 @@ def ratio_percent(correct: Array, whole: Array, reference: Array, predicted: Arr
     return np.where(seen, np.nan_to_num(percent(correct, whole)), np.nan)
 
 
+class Cells:
+    """Tallies of many utterances as flat lists: as objects, a test set of them keeps the garbage collector busy."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.labels: list[str] = []
+        self.values: list[float] = []
+        "three of each cell: correct, reference, predicted"
+
+    def add(self, row: int, tallies: Mapping[str, Tally]) -> None:
+        """Those of utterance `row`."""
+        for label, tally in tallies.items():
+            self.rows.append(row)
+            self.labels.append(label)
+            self.values += (tally.correct, tally.reference, tally.predicted)
+
+
 @dataclass(frozen=True)
 class ClassColumns:
     """The counts of many classes as columns of a score, and figures of their sums.
@@ -126,22 +143,23 @@ class ClassColumns:
 
     def of(self, tallies: Sequence[Mapping[str, Tally]]) -> dict[str, Array]:
         """The columns (utterances,) from the tallies of each utterance."""
+        cells = Cells()
+        for row, of_utt in enumerate(tallies):
+            cells.add(row, of_utt)
+        return self.of_cells(cells, len(tallies))
+
+    def of_cells(self, cells: Cells, num_utts: int) -> dict[str, Array]:
+        """The same from tallies that were added one utterance after the other."""
         place = {label: i for i, label in enumerate(self.labels)}
-        found = [
-            (row, place.get(label, -1), tally.correct, tally.reference, tally.predicted)
-            for row, of_utt in enumerate(tallies)
-            for label, tally in of_utt.items()
-        ]
-        table = np.array(found, np.float64).reshape(-1, 2 + len(_PARTS))
-        rows, places = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
+        places = np.array([place.get(label, -1) for label in cells.labels], np.int64)
+        rows, table = np.array(cells.rows, np.int64), np.array(cells.values).reshape(-1, len(_PARTS))
         own = places >= 0
         columns: dict[str, Array] = {}
-        for part, values in zip(_PARTS, table[:, 2:].T, strict=True):
-            columns[self._name(part)] = np.bincount(rows, weights=values, minlength=len(tallies)).astype(
-                np.float64
-            )
-            of_label = np.zeros((len(self.labels), len(tallies)))
+        for part, values in zip(_PARTS, table.T, strict=True):
+            of_label = np.zeros((len(self.labels), num_utts))
             of_label[places[own], rows[own]] = values[own]
+            pooled = np.bincount(rows, weights=values, minlength=num_utts)
+            columns[self._name(part)] = pooled.astype(np.float64)
             columns |= {self._name(part, label): of_label[i] for label, i in place.items()}
         return columns
 

@@ -8,7 +8,7 @@ from stxlib.score.classes import ClassColumns, per_label
 from stxlib.score.frames import format_frame, read_frames
 from stxlib.score.inputs import read_pairs
 from stxlib.score.metric import Array, Counts, Inputs, Scored, percent
-from stxlib.score.slurp import RATIOS, columns_of, entity_tallies, is_exact, total
+from stxlib.score.slurp import RATIOS, entity_tallies, is_exact, total
 from stxlib.score.utterances import dump_utterances
 
 
@@ -28,8 +28,8 @@ def score_exact(inputs: Inputs) -> Scored:
         "exact": np.array(right, float),
         "intents_correct": np.array([one.intent == other.intent for one, other in sides], float),
     }
-    columns = columns_of(tallies, "slot_")
-    counts |= columns.of(tallies)
+    types = total(tallies)
+    counts |= ClassColumns(tuple(types), "slot_").of(tallies)
     return Scored(
         metric="exact",
         headline="exact_match",
@@ -46,7 +46,7 @@ def score_exact(inputs: Inputs) -> Scored:
                 for utt, (one, other), correct in zip(pairs.references, sides, right, strict=True)
             )
         },
-        details={"per_label": per_label(total(tallies))},
+        details={"per_label": per_label(types)},
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from stxlib.score.classes import NOTHING, ClassColumns, Tally, confusion, mean_of, per_label
+from stxlib.score.classes import NOTHING, Cells, ClassColumns, Tally, confusion, mean_of, per_label
 from stxlib.score.distances import char_distance, word_distance
 from stxlib.score.frames import format_frame, read_frames
 from stxlib.score.inputs import read_pairs
@@ -159,10 +159,12 @@ def score_slurp(inputs: Inputs) -> Scored:
         counts |= ClassColumns(tuple(sorted({*sides[0], *sides[1]})), f"{kind}_").of_classes(*sides)
         if kind == "intent":
             confused = confusion(*sides)
-    slots = [slot_tallies(one.slots, other.slots) for one, other in zip(references, predictions, strict=True)]
-    for kind in ("word", "char", "entity"):
-        of_utts = [of_utt[kind] for of_utt in slots]
-        counts |= columns_of(of_utts, f"{kind}_").of(of_utts)
+    cells = {kind: Cells() for kind in ("word", "char", "entity")}
+    for row, (one, other) in enumerate(zip(references, predictions, strict=True)):
+        for kind, of_utt in slot_tallies(one.slots, other.slots).items():
+            cells[kind].add(row, of_utt)
+    for kind, found in cells.items():
+        counts |= ClassColumns(tuple(sorted(set(found.labels))), f"{kind}_").of_cells(found, len(references))
     sums = _with_slu({name: column.sum() for name, column in counts.items()})
     tables = {kind: per_label(_of_kind(sums, kind)) for kind in KINDS}
     return Scored(
@@ -211,11 +213,6 @@ def total(tallies: Sequence[Tallies]) -> Tallies:
             correct, reference, predicted = sums.get(label, (0, 0, 0))
             sums[label] = correct + tally.correct, reference + tally.reference, predicted + tally.predicted
     return {label: Tally(*sums[label]) for label in sorted(sums)}
-
-
-def columns_of(tallies: Sequence[Tallies], prefix: str) -> ClassColumns:
-    """Columns for every label that occurs."""
-    return ClassColumns(tuple(sorted({label for of_utt in tallies for label in of_utt})), prefix)
 
 
 def _figures(counts: Counts) -> dict[str, Array]:

@@ -37,7 +37,7 @@ def read_slurp(path: Path, streams: Sequence[str], side: Side, *, load_gold: boo
     }
     sentences: dict[str, str] = {}
     repeated: dict[str, None] = {}
-    seen: dict[str, Frame] = {}
+    seen: dict[str, Frame | None] = {}  # frames of references alone, for `conflicts`
     conflicts: dict[str, None] = {}
     for where, record in _records(path):
         frame = _frame(record, side, where)
@@ -49,9 +49,9 @@ def read_slurp(path: Path, streams: Sequence[str], side: Side, *, load_gold: boo
         for utt in _ids(record, load_gold, where):
             if utt in seen:
                 repeated[utt] = None
-                if seen[utt] != frame:
+                if side == "ref" and seen[utt] != frame:
                     conflicts[utt] = None
-            seen[utt] = frame
+            seen[utt] = frame if side == "ref" else None
             for stream, value in written.items():
                 values[stream][utt] = value
             if side == "ref" and "recordings" in record and "slurp_id" in record:
