@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stxlib.bin.score import main as score
 from stxlib.config import parse_config
@@ -74,11 +75,14 @@ def make_files(folder: Path, size: int) -> int:
     recordings = [1] * num_sentences
     for _ in range(size - num_sentences):
         recordings[draw.randrange(num_sentences)] += 1
-    gold, predictions = [], []
+    gold: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     for sentence, count in enumerate(recordings):
         tokens = [draw.choice(words) for _ in range(draw.randint(3, 12))]
         places = sorted(draw.sample(range(len(tokens)), draw.randint(0, min(3, len(tokens)))))
-        entities = [{"type": f"type{draw.randrange(TYPES)}", "span": [place]} for place in places]
+        entities: list[dict[str, Any]] = [
+            {"type": f"type{draw.randrange(TYPES)}", "span": [place]} for place in places
+        ]
         scenario, action = make_intent(draw)
         files = [f"audio-{sentence}-{i}.flac" for i in range(count)]
         gold.append(
