@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 partial(score_entry, score_slurp(inputs), inputs, draws=config.draws, seed=1), config.runs
             )
             whole, processor = seconds(partial(command, folder, config.draws), config.runs)
-        cells = (str(size), str(sentences), str(config.draws))
-        cells += tuple(f"{value:.2f} s" for value in (reading, drawing, whole, processor))
+        cells = [str(number) for number in (size, sentences, config.draws)]
+        cells += [f"{value:.2f} s" for value in (reading, drawing, whole, processor)]
         print("  ".join(cell.rjust(len(title)) for cell, title in zip(cells, titles, strict=True)))
 
 

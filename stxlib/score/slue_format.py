@@ -27,6 +27,8 @@ _SOURCES = {
     "entities": ("pred_ner", "normalized_ner", "normalized_combined_ner"),
     "sentiment": ("pred_sentiment", "sentiment"),
 }
+_QUOTED = {"pred_text", *_SOURCES["entities"]}
+
 COLUMNS = frozenset(column for columns in _SOURCES.values() for column in columns)
 "columns that a stream can be read from"
 
@@ -82,11 +84,18 @@ def _rows(path: Path) -> dict[str, tuple[int, Row, bool]]:
             raise DataError(
                 f"{path}:{number}: {len(cells)} columns, but the header has {len(header)}; separate them by single tabs"
             )
-        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        row = {name: _unquoted(name, cell.strip()) for name, cell in zip(header, cells, strict=True)}
         if not row["id"]:
             raise DataError(f"{path}:{number}: the id is empty")
         rows[row["id"]] = (number, row, row["id"] in rows)
     return rows
+
+
+def _unquoted(column: str, cell: str) -> str:
+    """A cell that pandas has quoted, as it does where a phrase has an apostrophe (`europe's` stands in `"` then)."""
+    if column in _QUOTED and len(cell) > 1 and cell[0] == cell[-1] == '"' and '""' in cell:
+        return cell[1:-1].replace('""', '"')
+    return cell
 
 
 def _reader(column: str, header: tuple[str, ...]) -> Callable[[Row, str], str | None]:
@@ -108,13 +117,13 @@ def _reader(column: str, header: tuple[str, ...]) -> Callable[[Row, str], str | 
     def sentiment(row: Row, place: str) -> str | None:
         if column == "sentiment":
             return row[column] if row[column] in SENTIMENTS else None
-        return None if row[column] == "None" else row[column]
+        return None if row[column] in ("None", "none") else row[column]
 
     return {"text": text, "ner": entities, "sentiment": sentiment}[column.rpartition("_")[2]]
 
 
 def _literal(cell: str, place: str) -> Sequence[object]:
-    if cell in ("", "None", "nan"):
+    if cell in ("", "None", "none", "nan"):
         return ()
     try:
         items = ast.literal_eval(cell)

@@ -54,8 +54,8 @@ def read_slurp(path: Path, streams: Sequence[str], side: Side, *, load_gold: boo
             seen[utt] = frame if side == "ref" else None
             for stream, value in written.items():
                 values[stream][utt] = value
-            if side == "ref" and "recordings" in record and "slurp_id" in record:
-                sentences[utt] = str(record["slurp_id"])
+            if side == "ref" and "recordings" in record:
+                sentences[utt] = str(record.get("slurp_id", where))
     notes = []
     if side == "ref" and conflicts:
         ids = ", ".join(list(conflicts)[:5])
@@ -68,7 +68,7 @@ def read_slurp(path: Path, streams: Sequence[str], side: Side, *, load_gold: boo
         places=dict.fromkeys(values, path),
         ids=frozenset(seen),
         repeated=() if side == "ref" else tuple(repeated),
-        sentences={} if load_gold else sentences,
+        sentences={} if load_gold or len(sentences) < len(seen) else sentences,
         notes=tuple(notes),
     )
 

@@ -163,6 +163,18 @@ def test_slue_submission(tmp_path: Path) -> None:
         read_pairs(inputs, "sentiment")
 
 
+def test_submission_as_pandas_writes_it(tmp_path: Path) -> None:
+    """A cell with both kinds of quotes is quoted as a whole, and its quotes are doubled."""
+    cells = """a\t"he said ""no"" to it"\t"[['LOC', ""europe's north""]]"\tnone"""
+    (tmp_path / "s.tsv").write_text(
+        "id\tpred_text\tpred_ner\tpred_sentiment\n" + cells + "\nb\tx\tnone\tNone\n"
+    )
+    streams = read_labels(tmp_path / "s.tsv", ["text", "entities", "sentiment"], "hyp").streams
+    assert streams["text"]["a"] == 'he said "no" to it'
+    assert read_entities(streams["entities"]["a"]) == (Entity("LOC", "europe's north"),)
+    assert streams["entities"]["b"] == "[]" and streams["sentiment"] == {}
+
+
 def test_slue_sentiment_leaves_other_labels_out(tmp_path: Path) -> None:
     header = "id\tnormalized_text\tspeaker_id\tsplit\tsentiment\tstart_second\tend_second\n"
     rows = {"a": "Positive", "b": "<mixed>", "c": "Neutral", "d": "Disagreement"}
