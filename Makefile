@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONHOME
 python := .venv/bin/python
-systems := asr
+systems := asr nlu
 shell_files := utils/stages.sh tools/setup.sh .ci/run $(wildcard egs/*/run.sh)
 
 help: ## print this

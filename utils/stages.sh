@@ -10,7 +10,7 @@
 #
 # An option's type follows from its default (true or false, a whole number, else anything) and its help: `[a|b]` lists the
 # choices, `[a|b]...` a list of them; a help that begins with DIR or PATH takes a path as seen from where the user stands.
-# For recipes: stage, run, conf, require, say, absolute. What else is here begins with stx_. Works with bash 3.2 (macOS).
+# For recipes: stage, run, conf, require, say, absolute, list_tasks, list_metrics. What else is here begins with stx_. Works with bash 3.2 (macOS).
 set -euo pipefail
 
 # Options of every recipe.
@@ -20,7 +20,7 @@ resume=true   # false does the selected stages afresh and deletes what stages 3-
 dry_run=false # print the commands and write nothing
 # End of options.
 
-: "${system:=}" "${variant:=}" "${exp:=exp}" # options that the functions below use, should a recipe not have them
+: "${system:=}" "${variant:=}" "${task:=}" "${data:=data}" "${exp:=exp}" # options that the functions below use, should a recipe not have them
 
 stx_recipe=$(basename "$0")
 stx_engine=${BASH_SOURCE[0]}
@@ -241,12 +241,52 @@ stx_seconds() {
   if (($1 < 60)); then printf '%ds' "$1"; else printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); fi
 }
 
-# conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else .../NAME.yaml.
-# `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
+# conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else NAME.<task>.yaml, else
+# NAME.yaml; conf/NAME.yaml is for all systems. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
 conf() {
   local name=conf/$system/${1%.joint}
-  if [[ -n $variant && -e $name.$variant.yaml ]]; then name=$name.$variant; fi
+  if [[ -n $variant && -e $name.$variant.yaml ]]; then
+    name=$name.$variant
+  elif [[ -n $task && -e $name.$task.yaml ]]; then
+    name=$name.$task
+  elif [[ ! -e $name.yaml && -e conf/$1.yaml ]]; then
+    name=conf/$1
+  fi
   printf '%s.yaml\n' "$name"
+}
+
+# list_tasks: what the system learns to write (--task). Without a task that is words, but for nlu, which reads them, all that the
+# training set is labelled with; `multi` is words, where speech is read, and all that the training set is labelled with.
+list_tasks() {
+  local labelled='' pair
+  for pair in slu:semantics ner:entities sentiment:sentiment; do
+    if [[ ! -d $data/train || -e $data/train/${pair#*:} ]]; then labelled+=" ${pair%:*}"; fi
+  done
+  if [[ -e $data/train/intent && ! -e $data/train/semantics ]]; then labelled=" intent$labelled"; fi
+  case $system:$task in
+    nlu: | nlu:multi) say "${labelled# }" ;;
+    *:multi) say "asr$labelled" ;;
+    *) say "${task:-asr}" ;;
+  esac
+}
+
+# list_metrics TASK...: the metrics by which these tasks are scored.
+list_metrics() {
+  local one found=''
+  for one in "$@"; do
+    case $one in
+      asr) found+=' wer cer' ;;
+      intent) found+=' ic' ;;
+      slu) found+=' ic slurp exact' ;;
+      ner) found+=' slue_ner' ;;
+      sentiment) found+=' slue_sa' ;;
+    esac
+  done
+  say "${found# }"
+}
+
+stx_check_task() {
+  if [[ $system:$task == nlu:asr ]]; then stx_usage_error "--task asr: nlu reads text, and has nothing to recognize; choose another"; fi
 }
 
 stx_check_variant() { # a misspelt variant would otherwise be the plain system
@@ -368,6 +408,7 @@ stx_now='' stx_times='' stx_log='' stx_child='' stx_verb=failed
 stx_read_recipe
 stx_parse_options "$@"
 stx_check_variant
+stx_check_task
 trap 'stx_finish $?' EXIT
 trap stx_terminate TERM
 trap stx_interrupt INT

@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# custom: any corpus that is a folder with the data directories train, dev and test (see README.md).
+# custom: any corpus that is a folder with a training, a development and a test set, of speech, of text, labelled or not (see README.md).
 # Stages 1-7 derive the data, train a system, and end with exp/RESULTS.md and exp/report.html. The corpus is never written to.
 cd "$(dirname "$0")" || exit
 
-corpus=           # DIR that holds the data directories train, dev and those of --sets
+corpus=           # DIR that holds the training set, the development set and those of --sets
+train=train       # name of the training set in the corpus
+dev=dev           # name of the development set in the corpus
 text=             # PATH of text without speech: data directory, .txt or .gz of one sentence a line, .jsonl with labels
 paired=           # DIR, a data directory of transcribed speech, for a train set without transcripts
+paired_dev=       # DIR, a development set for it, for a dev set without transcripts
 fix=false         # leave out broken utterances, listing them
 allow_pipes=false # run the commands of wav.scp lines that end in |
-system=asr        # the system to build [asr]
+system=asr        # the system to build; nlu reads text in place of speech [asr|nlu]
+task=             # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|multi]
 variant=          # use conf/<system>/<stage>.<variant>.yaml where there is one
 seed=1            # seed of training; each seed has a folder of its own
 decoders=joint    # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
@@ -20,44 +24,62 @@ data=data         # folder of the derived data directories; another corpus needs
 exp=exp           # folder of everything that is trained, decoded and scored
 . ../../utils/stages.sh
 
-speech=$data/train
-if [[ -n $paired ]]; then speech=$data/paired; fi
-name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
+words=$data/train # whose transcripts give subwords and, where there is speech, the speech model
+if [[ -n $paired ]]; then words=$data/paired; fi
+words_dev=$data/${paired_dev:+paired_}dev
+name=$system${variant:+.$variant}${task:+.$task}/seed$seed # of the run, below $exp
 run=$exp/$name
-units=$exp/units
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
 if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
 if stage 1 data "derive the data directories"; then
   require corpus
-  derived=(train dev)
-  for set in $sets; do
-    if [[ $set != train && $set != dev ]]; then derived+=("$set"); fi
-  done
-  run data python local/prepare.py --corpus "$corpus" --sets "${derived[@]}" --fix "$fix" --allow_pipes "$allow_pipes" \
-    --out "$data" ${text:+--text "$text"} ${paired:+--paired "$paired"}
+  read -ra names <<<"$sets"
+  run data python local/prepare.py --corpus "$corpus" --train "$train" --dev "$dev" --sets "${names[@]}" --fix "$fix" \
+    --allow_pipes "$allow_pipes" --out "$data" ${text:+--text "$text"} ${paired:+--paired "$paired"} \
+    ${paired_dev:+--paired_dev "$paired_dev"}
 fi
 
+read -ra tasks <<<"$(list_tasks)"
+units=$exp/units # of words; with symbols for what is understood, they are others
+if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
+
 if stage 2 units "learn subwords, and spell every text in units"; then
-  spelt=("$speech" "$data/dev")
-  if [[ -n $text ]]; then spelt+=("$data/text_only"); fi
-  run units python -m stxlib.bin.tokenize --config conf/units.yaml --train "$speech/text" --sets "${spelt[@]}" --out "$units"
+  if [[ $system == asr ]]; then
+    spelt=("$words" "$words_dev")
+    if [[ -n $text ]]; then spelt+=("$data/text_only"); fi
+    run units python -m stxlib.bin.tokenize --config "$(conf units)" --train "$words/text" --sets "${spelt[@]}" --out "$exp/units"
+  fi
+  if [[ ${tasks[*]} != asr ]]; then
+    labelled=("$data/train")
+    if [[ -n $text && $system != asr ]]; then labelled+=("$data/text_only"); fi
+    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config "$(conf units)" --train "$words/text" \
+      --targets.tasks "${tasks[@]}" --labels "${labelled[@]}" --out "$units"
+  fi
 fi
 
 if stage 3 pretrain "train the speech model"; then
-  run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$speech" --dev "$data/dev" \
-    --units "$units" --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes"
+  case $system in
+    nlu) say "nlu reads text: there is no speech model to train" ;;
+    *) run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$words" --dev "$words_dev" \
+      --units "$exp/units" --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes" ;;
+  esac
 fi
 
 if stage 4 synthesis "turn text into something to train on"; then
   case $system in
     asr) say "asr learns from speech alone: nothing to synthesize" ;;
+    nlu) say "nlu learns from text as it is: nothing to synthesize" ;;
   esac
 fi
 
 if stage 5 train "train the system"; then
-  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$speech" --dev "$data/dev" \
-    --units "$units" --init "$pretrained" --out "$run/train" --seed "$seed" --allow_pipes "$allow_pipes"
+  case $system in
+    nlu) from=(${text:+--text "$data/text_only"}) ;;
+    *) from=(--init "$pretrained" --allow_pipes "$allow_pipes") ;;
+  esac
+  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$data/train" --dev "$data/dev" \
+    --units "$units" ${from[@]+"${from[@]}"} --objective.tasks "${tasks[@]}" --out "$run/train" --seed "$seed"
 fi
 
 if stage 6 decode "recognize the sets"; then
@@ -71,15 +93,16 @@ if stage 6 decode "recognize the sets"; then
 fi
 
 if stage 7 score "score what was recognized, and report"; then
+  read -ra metrics <<<"$(list_metrics "${tasks[@]}")"
   for how in $decoders; do
     for set in $sets; do
       out=$run/train/decode_${how}_$set
-      if [[ -e $data/$set/wav.scp && ! -e $data/$set/text ]]; then
+      if [[ ${tasks[0]} == asr && -e $data/$set/wav.scp && ! -e $data/$set/text ]]; then
         say "$set has no transcripts: see $(absolute "$out")/text for what was recognized"
         continue
       fi
-      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric wer cer --ref "$data/$set" \
-        --hyp "$out" --out "$out" --train_text "$speech/text"
+      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric "${metrics[@]}" --ref "$data/$set" \
+        --hyp "$out" --out "$out" --train_text "$words/text"
     done
   done
   run report python -m stxlib.bin.report --exp "$exp" --data "$data"

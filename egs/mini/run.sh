@@ -3,7 +3,8 @@
 # Stages 1-7 make the data, train a system, and end with exp/RESULTS.md and exp/report.html. See README.md.
 cd "$(dirname "$0")" || exit
 
-system=asr                # the system to build [asr]
+system=asr                # the system to build; nlu reads text in place of speech [asr|nlu]
+task=                     # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|multi]
 variant=                  # use conf/<system>/<stage>.<variant>.yaml where there is one
 seed=1                    # seed of training; each seed has a folder of its own
 decoders=joint            # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
@@ -20,11 +21,11 @@ toy=false                 # tiny sizes in data_toy and exp_toy: the whole recipe
 size=(--scale 1.0) steps=(--seed "$seed")
 if $toy; then
   data=${data}_toy exp=${exp}_toy jobs=1 size=(--scale 0.02)
-  steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.log_every 1 --batches.batch_seconds 20)
+  steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.log_every 1)
+  if [[ $system == asr ]]; then steps+=(--batches.batch_seconds 20); fi
 fi
-name=$system${variant:+.$variant}/seed$seed # of the run, below $exp
+name=$system${variant:+.$variant}${task:+.$task}/seed$seed # of the run, below $exp
 run=$exp/$name
-units=$exp/units
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
 if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
@@ -32,25 +33,41 @@ if stage 1 data "write sentences from the grammar and speak them"; then
   run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${size[@]}"
 fi
 
+read -ra tasks <<<"$(list_tasks)"
+units=$exp/units # of words; with symbols for what is understood, they are others
+if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
+
 if stage 2 units "learn subwords, and spell every text in phones"; then
   run units python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
-    --sets "$data/train" "$data/dev" "$data/test" "$data/test_rare" "$data/text_only" --out "$units"
+    --sets "$data/train" "$data/dev" "$data/test" "$data/test_rare" "$data/text_only" --out "$exp/units"
+  if [[ ${tasks[*]} != asr ]]; then
+    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
+      --targets.tasks "${tasks[@]}" --labels "$data/train" "$data/text_only" --out "$units"
+  fi
 fi
 
 if stage 3 pretrain "train the speech model"; then
-  run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$data/train" --dev "$data/dev" \
-    --units "$units" --out "$pretrained" "${steps[@]}"
+  case $system in
+    nlu) say "nlu reads text: there is no speech model to train" ;;
+    *) run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$data/train" \
+      --dev "$data/dev" --units "$exp/units" --out "$pretrained" "${steps[@]}" ;;
+  esac
 fi
 
 if stage 4 synthesis "turn text into something to train on"; then
   case $system in
     asr) say "asr learns from speech alone: nothing to synthesize" ;;
+    nlu) say "nlu learns from text as it is: nothing to synthesize" ;;
   esac
 fi
 
 if stage 5 train "train the system"; then
+  case $system in
+    nlu) from=(--text "$data/text_only") ;;
+    *) from=(--init "$pretrained") ;;
+  esac
   run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$data/train" --dev "$data/dev" \
-    --units "$units" --init "$pretrained" --out "$run/train" "${steps[@]}"
+    --units "$units" "${from[@]}" --objective.tasks "${tasks[@]}" --out "$run/train" "${steps[@]}"
 fi
 
 if stage 6 decode "recognize the sets"; then
@@ -66,7 +83,8 @@ if stage 7 score "score what was recognized, and report"; then
   for how in $decoders; do
     for set in $sets; do
       out=$run/train/decode_${how}_$set
-      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric wer cer --ref "$data/$set" \
+      read -ra metrics <<<"$(list_metrics "${tasks[@]}")"
+      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric "${metrics[@]}" --ref "$data/$set" \
         --hyp "$out" --out "$out" --train_text "$data/train/text"
     done
   done

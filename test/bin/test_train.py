@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import subprocess
 import sys
@@ -15,11 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 from stxlib.bin.average import main as average
+from stxlib.bin.decode import main as decode
 from stxlib.bin.tokenize import main as tokenize
 from stxlib.bin.train import main, stage_name
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.recognizer import Recognizer
 from stxlib.errors import ConfigError, DataError
+from stxlib.text.saved import load_units
 
 RATE = 16000
 TONES = {"low": 300.0, "middle": 900.0, "high": 2700.0}
@@ -119,6 +123,172 @@ def test_a_run_leaves_all_that_decoding_needs(
     assert any(torch.equal(weights["best1"][name], state[f"network.{name}"]) for state in kept)
     with pytest.raises(DataError, match="after step 5 were not kept; there are those after 4, 8"):
         average(["--run", str(moved), "--steps", "5", "--out", str(tmp_path / "no")])
+
+
+@pytest.fixture(scope="module")
+def labelled(corpus: Path) -> Path:
+    """The same corpus with labels: an intent is the first word, a slot the last one; a vocabulary for them in `units.multi`."""
+    folder = corpus / "labelled"
+    for name in ("train", "dev"):
+        (folder / name).mkdir(parents=True)
+        texts = read_table(corpus / name / "text")
+        for stream in ("text", "wav.scp", "units"):
+            write_table(folder / name / stream, read_table(corpus / name / stream))
+        intents = {utt: f"play_{text.split()[0]}" for utt, text in texts.items()}
+        slots = {utt: [{"type": "tone", "filler": text.split()[-1]}] for utt, text in texts.items()}
+        frames = {utt: json.dumps({"intent": intents[utt], "slots": slots[utt]}) for utt in texts}
+        write_table(folder / name / "intent", intents)
+        write_table(folder / name / "semantics", frames)
+        write_table(folder / name / "entities", {utt: json.dumps(slots[utt]) for utt in texts})
+        write_table(
+            folder / name / "sentiment",
+            {utt: "loud" if "high" in text else "calm" for utt, text in texts.items()},
+        )
+    tasks = ["--targets.tasks", "asr", "intent", "slu", "ner", "sentiment"]
+    sets = ["--train", str(folder / "train" / "text"), "--labels", str(folder / "train")]
+    tokenize(["--config", str(corpus / "units.yaml"), *sets, *tasks, "--out", str(folder / "units")])
+    return folder
+
+
+def understanding(labelled: Path, out: Path, *options: str) -> list[str]:
+    paths = [
+        "--train",
+        labelled / "train",
+        "--dev",
+        labelled / "dev",
+        "--units",
+        labelled / "units",
+        "--out",
+        out,
+    ]
+    return [
+        *map(str, paths),
+        "--device",
+        "cpu",
+        "--trainer.max_steps",
+        "4",
+        "--trainer.eval_every",
+        "4",
+        *options,
+    ]
+
+
+def decoded(model: Path, data: Path, out: Path, *options: str) -> dict[str, dict[str, str]]:
+    decode(["--model", str(model), "--data", str(data), "--out", str(out), "--device", "cpu", *options])
+    names = [
+        name for name in ("text", "intent", "semantics", "entities", "sentiment") if (out / name).exists()
+    ]
+    return {name: read_table(out / name, allow_empty=True) for name in names}
+
+
+def test_a_recognizer_learns_more_tasks_with_a_vocabulary_that_grows(
+    corpus: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    main(command(corpus, first, steps=2))
+    tiny = ["--config", str(corpus / "tiny.yaml"), "--freeze", "encoder.*", "--init", str(first)]
+    main(understanding(labelled, second, *tiny, "--objective.tasks", "asr", "slu", "ner", "sentiment"))
+    log = capsys.readouterr().out
+    assert "init: rows of new symbols start anew: backbone.ctc.weight" in log and "WARNING" not in log
+    assert "slu_accuracy" in log and "sentiment_accuracy" in log
+    before, after = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    size = len(before["backbone.ctc.weight"])
+    assert size == load_units(corpus / "units").tokens.vocab_size
+    assert len(after["backbone.ctc.weight"]) == load_units(labelled / "units").tokens.vocab_size > size + 8
+    streams = decoded(second, labelled / "dev", tmp_path / "decode")
+    assert streams.keys() == {"text", "intent", "semantics", "entities", "sentiment"}
+    utts = read_table(labelled / "dev" / "text").keys()
+    assert all(table.keys() == utts for table in streams.values())
+    assert {path.name for path in (tmp_path / "decode").glob("nbest*")} == {
+        "nbest",
+        "nbest.slu",
+        "nbest.ner",
+        "nbest.sentiment",
+    }
+    # Decoded again for words alone, what was understood before is gone.
+    assert decoded(first, labelled / "dev", tmp_path / "decode").keys() == {"text"}
+    assert not list((tmp_path / "decode").glob("nbest.?*"))
+    greedy = decoded(second, labelled / "dev", tmp_path / "greedy", "--decoder.kind", "ctc_greedy")
+    assert greedy.keys() == {"text"}
+
+
+def test_text_is_understood_without_audio(labelled: Path, tmp_path: Path) -> None:
+    yaml = tmp_path / "nlu.yaml"
+    block = "{num_layers: 1, dim: 16, num_heads: 2, ff_dim: 16}"
+    yaml.write_text(
+        f"network: {{kind: text_to_text, embedding: {{dim: 16}}, backbone: {{conformer: {block}, decoder: {block}}}}}\n"
+        "objective: {kind: text_to_text, tasks: [slu, sentiment]}\nbatches: {kind: text, batch_tokens: 60}\n"
+    )
+    only_text = tmp_path / "only_text"
+    only_text.mkdir()
+    for stream in ("text", "semantics", "sentiment"):
+        table = read_table(labelled / "train" / stream)
+        write_table(only_text / stream, {f"text-{utt}": value for utt, value in table.items()})
+    main(understanding(labelled, tmp_path / "run", "--config", str(yaml), "--text", str(only_text)))
+    assert f"{labelled / 'train'} {only_text}: " in (tmp_path / "run" / "train.log").read_text()
+    streams = decoded(tmp_path / "run", only_text, tmp_path / "decode", "--num_jobs", "2")
+    assert streams.keys() == {"intent", "semantics", "sentiment"}
+    assert all(len(table) == 12 for table in streams.values())
+    one = decoded(tmp_path / "run", only_text, tmp_path / "alone")
+    assert one == streams
+    with pytest.raises(DataError, match="has no text, and the network reads text"):
+        write_table(tmp_path / "silent" / "wav.scp", {"a": "a.wav"})
+        decoded(tmp_path / "run", tmp_path / "silent", tmp_path / "none")
+
+
+@pytest.mark.parametrize("reads", ["speech", "text"])
+def test_a_pooled_classifier(corpus: Path, labelled: Path, tmp_path: Path, reads: str) -> None:
+    yaml = tmp_path / "pooled.yaml"
+    block = "{num_layers: 1, dim: 16, num_heads: 2, ff_dim: 16}"
+    encoder = f"{{conv_channels: 4, conformer: {block}}}" if reads == "speech" else "{kind: tokens, dim: 16}"
+    batches = "{batch_seconds: 10, num_workers: 0}" if reads == "speech" else "{kind: text, batch_tokens: 60}"
+    yaml.write_text(
+        f"network: {{kind: classifier, encoder: {encoder}, conformer: {block}, hidden_dim: 8}}\n"
+        f"objective: {{kind: classification, tasks: [intent, sentiment]}}\nbatches: {batches}\n"
+    )
+    init = []
+    if reads == "speech":
+        main(command(corpus, tmp_path / "first", steps=2))
+        rename = ["backbone.norm=norm", "backbone.linear=linear", "backbone.conformer=conformer"]
+        include = ["encoder.*", "norm.*", "linear.*", "conformer.*"]
+        init = [
+            "--init",
+            str(tmp_path / "first"),
+            "--init_patterns.rename",
+            *rename,
+            "--init_patterns.include",
+            *include,
+        ]
+    main(understanding(labelled, tmp_path / "run", "--config", str(yaml), *init))
+    streams = decoded(tmp_path / "run", labelled / "dev", tmp_path / "decode", "--decoder.kind", "classes")
+    assert streams.keys() == {"intent", "sentiment"}
+    assert set(streams["intent"].values()) <= {f"play_{tone}" for tone in TONES}
+    nbest = [json.loads(line) for line in (tmp_path / "decode" / "nbest.sentiment").read_text().splitlines()]
+    for line in nbest:
+        assert sum(math.exp(one["score"]) for one in line["hypotheses"]) == pytest.approx(1, abs=1e-4)
+    with pytest.raises(
+        ConfigError, match="decoder.kind joint_beam: cannot read a network of kind classifier; give classes"
+    ):
+        decoded(tmp_path / "run", labelled / "dev", tmp_path / "decode")
+
+
+def test_what_does_not_fit_together_is_told(corpus: Path, labelled: Path, tmp_path: Path) -> None:
+    tiny = ["--config", str(corpus / "tiny.yaml")]
+    with pytest.raises(
+        ConfigError, match=r"objective.tasks: slu: the vocabulary .* was made for asr; add slu to"
+    ):
+        main([*command(corpus, tmp_path / "a"), "--objective.tasks", "slu"])
+    with pytest.raises(
+        ConfigError, match=r"objective.kind text_to_text cannot train network.kind speech_to_text"
+    ):
+        main(understanding(labelled, tmp_path / "b", *tiny, "--objective.kind", "text_to_text"))
+    with pytest.raises(ConfigError, match=r"--text .*: this objective learns from speech alone"):
+        main(understanding(labelled, tmp_path / "c", *tiny, "--text", str(labelled / "dev")))
+    (bare := tmp_path / "bare").mkdir()
+    for stream in ("text", "wav.scp", "units"):
+        write_table(bare / stream, read_table(corpus / "dev" / stream))
+    with pytest.raises(ConfigError, match=r"bare: slu: no stream semantics"):
+        main(understanding(labelled, tmp_path / "d", *tiny, "--objective.tasks", "slu", "--dev", str(bare)))
 
 
 def test_a_run_begins_with_another_and_its_frozen_part_stays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -47,6 +48,10 @@ def run(
         text=True,
         timeout=timeout,
     )
+
+
+def has_speech(system: str) -> bool:
+    return system != "nlu"
 
 
 def systems_of(recipe: Path) -> list[str]:
@@ -95,13 +100,13 @@ def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> No
             "--system",
             system,
             "--decoders",
-            "joint greedy",
+            "joint greedy" if has_speech(system) else "joint",
             *NEEDED.get(recipe.name, []),
         )
         assert done.returncode == 0, done.stderr
         assert len(re.findall(r"^== .* stage \d", done.stdout, re.MULTILINE)) == 7
         configs = re.findall(r"--config (\S+)", done.stdout)
-        assert len(configs) >= 5
+        assert len(configs) >= (5 if has_speech(system) else 3)
         for config in configs:
             assert (recipe / config).is_file(), config
         modules = re.findall(r"-m stxlib\.bin\.(\w+)", done.stdout)
@@ -109,6 +114,52 @@ def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> No
         for module in modules:
             assert (ROOT / "stxlib" / "bin" / f"{module}.py").is_file()
     assert snapshot(recipe) == before
+
+
+@by_name
+@pytest.mark.parametrize(
+    ("options", "tasks"),
+    [
+        (["--task", "multi"], "asr slu ner sentiment"),
+        (["--task", "slu"], "slu"),
+        (["--system", "nlu"], "slu ner sentiment"),
+        (["--system", "nlu", "--task", "sentiment"], "sentiment"),
+        (["--variant", "pooled", "--task", "intent"], "intent"),
+    ],
+)
+def test_a_task_has_a_vocabulary_a_run_and_metrics_of_its_own(
+    recipe: Path, options: list[str], tasks: str, tmp_path: Path
+) -> None:
+    done = run(recipe, "--dry_run", "--data", str(tmp_path / "data"), *options, *NEEDED.get(recipe.name, []))
+    assert done.returncode == 0, done.stderr
+    name = ".".join(word for word in ("asr", *options) if not word.startswith("--"))
+    name = name.removeprefix("asr.") if "nlu" in name else name
+    train = next(line for line in done.stdout.splitlines() if f"/{name}/seed1/train --" in f"{line} --")
+    assert f"--objective.tasks {tasks} " in train and f"--units {tmp_path}" not in train
+    assert f"exp/units.{name}" in train
+    assert f"--targets.tasks {tasks} --labels" in done.stdout
+    metrics = {
+        "asr": "wer cer",
+        "slu": "ic slurp exact",
+        "ner": "slue_ner",
+        "sentiment": "slue_sa",
+        "intent": "ic",
+    }
+    assert f"--metric {' '.join(metrics[task] for task in tasks.split())} --ref" in done.stdout
+    if "pooled" in name:
+        assert "train.pooled.yaml" in train and "decode.pooled.yaml" in done.stdout
+
+
+@by_name
+def test_multi_is_what_the_training_set_is_labelled_with(recipe: Path, tmp_path: Path) -> None:
+    train = tmp_path / "data" / "train"
+    train.mkdir(parents=True)
+    for stream in ("text", "intent", "sentiment"):
+        (train / stream).touch()
+    options = ["--dry_run", "--task", "multi", "--data", str(tmp_path / "data"), *NEEDED.get(recipe.name, [])]
+    assert "--objective.tasks asr intent sentiment " in run(recipe, *options).stdout
+    wrong = run(recipe, "--dry_run", "--system", "nlu", "--task", "asr", *NEEDED.get(recipe.name, []))
+    assert wrong.returncode == 2 and "nlu reads text, and has nothing to recognize" in wrong.stderr
 
 
 @by_name
@@ -124,7 +175,7 @@ def test_all_configs_are_seen() -> None:
     for recipe in RECIPES:
         for system in systems_of(recipe):
             names = {path.name.split(".")[0] for path in (recipe / "conf" / system).glob("*.yaml")}
-            assert names >= {"pretrain", "train", "decode"}
+            assert names >= ({"pretrain", "train", "decode"} if has_speech(system) else {"train", "decode"})
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(ROOT / "egs")))
@@ -184,6 +235,11 @@ def test_smoke(system: str, tmp_path: Path) -> None:
     assert all(name in table for name in (system, "dev", "test", "test_rare"))
     assert (exp / "report.html").stat().st_size > 10_000
     assert len(list(exp.rglob("score.json"))) == 3
+    if system == "nlu":
+        scores = json.loads(
+            (exp / "nlu" / "seed1" / "train" / "decode_joint_test" / "score.json").read_text()
+        )
+        assert scores.keys() == {"ic", "slurp", "exact", "slue_ner", "slue_sa"}
     again = run(recipe, *options, timeout=120)
     assert again.returncode == 0
     steps = len(re.findall(r"^\+ ", again.stdout, re.MULTILINE))
