@@ -82,7 +82,7 @@ def test_derives_what_is_missing_and_leaves_the_corpus_alone(
 
 
 def test_missing_set_names_those_there_are(corpus: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has no data directory test2 \(it has: dev test train\)"):
+    with pytest.raises(ConfigError, match=r"has no set test2 \(it has: dev test train\)"):
         main(corpus, "--sets", "train", "dev", "test2")
     with pytest.raises(ConfigError, match="there is no such folder"):
         main(corpus / "nowhere")
@@ -202,7 +202,7 @@ def test_real_corpora(test_data: Path, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(("name", "labels"), [("text_slurp/train_nlueval.jsonl", {"intent", "semantics", "entities"}), ("slu_barista/text_orders.jsonl", {"intent", "semantics"}), ("text_sentiment_reviews/train.jsonl", {"sentiment"}), ("text_lm/lm-norm-mini.txt.gz", set())])  # fmt: skip
 def test_real_texts(test_data: Path, tmp_path: Path, name: str, labels: set[str]) -> None:
-    prepare.write_text(test_data / "data" / name, tmp_path / "text_only")
+    prepare.write_text([test_data / "data" / name], tmp_path / "text_only")
     data = DataDir(tmp_path / "text_only")
     assert data.streams == {"text"} | labels
     assert all(len(data.table(stream)) == len(data.utts) > 600 for stream in data.streams)
