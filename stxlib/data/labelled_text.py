@@ -10,15 +10,24 @@ where every row of the file has one, no two the same; else it is called `<name>-
 
 from __future__ import annotations
 
-import ast
-import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from stxlib.errors import DataError
+from stxlib.data.slue_table import read_slue_tsv
+from stxlib.data.text_rows import (
+    STREAMS,
+    Report,
+    Row,
+    Tables,
+    read_lines,
+    squeeze,
+    squeeze_entity,
+    stop,
+    tables_of,
+)
 from stxlib.text.labels import (
     Entity,
     Frame,
@@ -30,36 +39,13 @@ from stxlib.text.labels import (
 )
 from stxlib.text.parse_tree import read_tree
 
-STREAMS = ("text", "intent", "semantics", "entities", "sentiment", "parse")
-"what is said in an utterance, and what it means"
 BIO_FILES = ("seq.in", "seq.out", "label")
-SENTIMENTS = ("Negative", "Neutral", "Positive")
-"SLUE's classes; its tables have others (<mixed>, Disagreement), whose rows it leaves out"
-
-Tables = dict[str, dict[str, str]]
-"""stream -> id -> value"""
-Report = Callable[[str], None]
-"""told of a row that cannot be used: where, what was seen, what to do"""
-
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "semantics": read_frame,
     "entities": read_entities,
     "parse": read_tree,
 }
 _KEYS = {"semantics": "slots"}  # what makes the stream, in a message
-
-
-@dataclass
-class _Row:
-    line: int
-    id: str
-    "its own; empty where it has none that can be one"
-    values: dict[str, str] = field(default_factory=dict)
-
-
-def stop(problem: str) -> NoReturn:
-    """Raise DataError: the report of readers that accept no row that cannot be used."""
-    raise DataError(problem)
 
 
 def is_labelled_text(path: Path) -> bool:
@@ -90,7 +76,7 @@ def read_jsonl(path: Path, name: str = "", report: Report = stop) -> Tables:
             record = _record(line)
             key = next((key for key in ("id", "slurp_id") if key in record), "")
             own = record[key] if key and type(record[key]) in (str, int) else ""
-            rows.append(_Row(number, str(own), _values(record)))
+            rows.append(Row(number, str(own), _values(record)))
         except ValueError as error:
             report(f"{path}:{number}: {error}")
     for stream in STREAMS:
@@ -101,47 +87,7 @@ def read_jsonl(path: Path, name: str = "", report: Report = stop) -> Tables:
                     seen = f"has no {_KEYS.get(stream, stream)}, while {having} other lines have"
                     report(f"{path}:{row.line}: {seen}; label all lines or none")
             rows = [row for row in rows if stream in row.values]
-    return _tables(rows, path, name)
-
-
-def read_slue_tsv(path: Path, name: str = "", report: Report = stop) -> Tables:
-    """Read a table of SLUE: `text`, `entities`, `sentiment`, and `utt2spk` where every row has a `speaker_id`.
-
-    `None` says that there are no entities. `sentiment` lacks the rows of another class than SLUE's three: see `common_rows`.
-    Raises DataError naming file and line.
-    """
-    rows: list[_Row] = []
-    lines: dict[str, int] = {}
-    header: list[str] | None = None
-    for number, line in read_lines(path):
-        cells = [cell.strip(" ") for cell in line.split("\t")]
-        if not line.strip():
-            continue
-        if header is None:
-            header = cells
-            if not {"id", "normalized_text"} <= {*header}:
-                stop(
-                    f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with id and normalized_text"
-                )
-            continue
-        try:
-            if len(cells) != len(header):
-                raise ValueError(
-                    f"{len(cells)} columns, not the {len(header)} of the header; set them apart by tabs"
-                )
-            columns = dict(zip(header, cells, strict=True))
-            utt = columns["id"]
-            if not utt or utt in lines:
-                seen = f"the id {utt!r} is on line {lines[utt]} as well" if utt else "the id is empty"
-                raise ValueError(f"{seen}; give each row one of its own")
-            rows.append(_Row(number, utt, _slue_values(columns)))
-            lines[utt] = number
-        except ValueError as error:
-            report(f"{path}:{number}: {error}")
-    if any("utt2spk" not in row.values for row in rows):
-        for row in rows:
-            row.values.pop("utt2spk", None)
-    return _tables(rows, path, name)
+    return tables_of(rows, path, name)
 
 
 def read_bio(folder: Path, name: str = "", report: Report = stop) -> Tables:
@@ -176,36 +122,14 @@ def read_bio(folder: Path, name: str = "", report: Report = stop) -> Tables:
         intent = " ".join(intent.split())
         frame = Frame(*split_intent(intent), slots)
         values = {"text": " ".join(words), "intent": intent, "semantics": write_frame(frame)}
-        rows.append(_Row(number, "", values | {"entities": write_entities(slots)}))
-    return _tables(rows, folder, name)
-
-
-def common_rows(tables: Tables) -> tuple[Tables, dict[str, list[str]]]:
-    """The tables with those ids alone that all of them have, as a data directory needs it; and by stream the ids that it lacks."""
-    ids = {utt for table in tables.values() for utt in table}
-    lacking = {name: sorted(ids - table.keys()) for name, table in tables.items() if table.keys() != ids}
-    dropped = {utt for utts in lacking.values() for utt in utts}
-    kept = {
-        name: {utt: value for utt, value in table.items() if utt not in dropped}
-        for name, table in tables.items()
-    }
-    return kept, lacking
+        rows.append(Row(number, "", values | {"entities": write_entities(slots)}))
+    return tables_of(rows, folder, name)
 
 
 def check_label(stream: str, value: str) -> None:
     """Raises ValueError, saying what is wrong, for a value that its stream cannot have. Streams of classes take any."""
     if stream in _CHECKS:
         _CHECKS[stream](value)
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers and lines, without what ends them, of a plain or gzipped UTF-8 file. Raises DataError."""
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}; give UTF-8 text, plain or gzipped") from None
 
 
 def _record(line: str) -> dict[str, Any]:
@@ -220,30 +144,49 @@ def _record(line: str) -> dict[str, Any]:
 
 def _values(record: Mapping[str, Any]) -> dict[str, str]:
     given = _word(record, "text") or _word(record, "sentence")
-    text = _squeeze(given)
+    text = squeeze(given)
     if not text:
         raise ValueError("has no `text` (nor `sentence`); add it")
     values = {"text": text}
-    slots = record.get("slots") if record.get("slots") is not None else record.get("entities")
+    named = _with_fillers(record)
+    slots = named if record.get("slots") is None else record["slots"]
     keys = ("scenario", "action") if _word(record, "scenario") or _word(record, "action") else ("intent",)
-    frame = read_frame(json.dumps({key: _squeeze(_word(record, key)) for key in keys} | {"slots": slots}))
+    frame = read_frame(json.dumps({key: squeeze(_word(record, key)) for key in keys} | {"slots": slots}))
     if frame.intent:
         values["intent"] = frame.intent
         if slots is not None:
-            frame = replace(frame, slots=tuple(_squeezed(slot, given) for slot in frame.slots))
+            frame = replace(frame, slots=tuple(squeeze_entity(slot, given) for slot in frame.slots))
             values["semantics"] = write_frame(frame)
     elif record.get("slots") is not None:
         raise ValueError("has `slots` and no `intent`; add it, or call them `entities`")
-    if record.get("entities") is not None:
-        entities = read_entities(json.dumps(record["entities"]))
-        values["entities"] = write_entities(tuple(_squeezed(entity, given) for entity in entities))
-    if sentiment := _squeeze(_word(record, "sentiment")):
+    if named is not None:
+        entities = read_entities(json.dumps(named))
+        values["entities"] = write_entities(tuple(squeeze_entity(entity, given) for entity in entities))
+    if sentiment := squeeze(_word(record, "sentiment")):
         values["sentiment"] = sentiment
-    if parse := _squeeze(_word(record, "parse")):
+    if parse := squeeze(_word(record, "parse")):
         read_tree(parse)
         values["parse"] = parse
     "".join(values.values()).encode()  # half a surrogate pair is a ValueError here, and has no line later
     return values
+
+
+def _with_fillers(record: Mapping[str, Any]) -> Any:
+    """The `entities`; those of SLURP's release have a `span`, places in `tokens`, which becomes the filler."""
+    entities = record.get("entities")
+    if not isinstance(entities, list):
+        return entities
+    filled = []
+    for entity in entities:
+        if isinstance(entity, dict) and "span" in entity and "filler" not in entity:
+            try:
+                words = [record["tokens"][place]["surface"] for place in entity["span"]]
+                entity = {"type": entity["type"], "filler": " ".join(words)}
+            except (KeyError, IndexError, TypeError):
+                seen = f"{json.dumps(entity)[:60]}: its `span` does not tell places in `tokens`"
+                raise ValueError(f"{seen}; give a `filler`") from None
+        filled.append(entity)
+    return filled
 
 
 def _word(record: Mapping[str, Any], key: str) -> str:
@@ -252,46 +195,6 @@ def _word(record: Mapping[str, Any], key: str) -> str:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"`{key}` is {json.dumps(value)[:60]}; expected a string")
     return value or ""
-
-
-def _slue_values(row: Mapping[str, str]) -> dict[str, str]:
-    given = row["normalized_text"]
-    text = _squeeze(given)
-    if text in ("", "None"):
-        raise ValueError("has no normalized_text; add it, or delete the row")
-    values = {"text": text}
-    if "normalized_ner" in row:
-        entities = tuple(_slue_entity(item, given) for item in _literal(row["normalized_ner"]))
-        values["entities"] = write_entities(entities)
-    if row.get("sentiment") in SENTIMENTS:
-        values["sentiment"] = row["sentiment"]
-    if row.get("speaker_id", "None") not in ("", "None"):
-        values["utt2spk"] = row["speaker_id"]
-    return values
-
-
-def _literal(cell: str) -> Sequence[object]:
-    if cell in ("", "None", "nan"):
-        return ()
-    try:
-        items = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        items = None
-    if not isinstance(items, list | tuple):
-        raise ValueError(f"normalized_ner: {cell[:60]!r}; expected [['TYPE', start, length], ...] or None")
-    return items
-
-
-def _slue_entity(item: object, text: str) -> Entity:
-    match item:
-        case [str(kind), int(start), int(length)] if (
-            start >= 0 and length > 0 and start + length <= len(text)
-        ):
-            return _squeezed(Entity(kind, text[start : start + length], start), text)
-        case [str(kind), str(phrase)]:
-            return _squeezed(Entity(kind, phrase), text)
-    seen = f"normalized_ner: {item!r} in a text of {len(text)} characters"
-    raise ValueError(f"{seen}; expected ['TYPE', start, length] inside of it, or ['TYPE', 'words']")
 
 
 def _slots_of_tags(words: Sequence[str], tags: Sequence[str]) -> tuple[Entity, ...]:
@@ -309,36 +212,3 @@ def _slots_of_tags(words: Sequence[str], tags: Sequence[str]) -> tuple[Entity, .
         last = tag
         start += len(word) + 1
     return tuple(slots)
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _squeezed(entity: Entity, text: str) -> Entity:
-    """The entity with single blanks, and its start in the squeezed `text`. ValueError where it has no type, or starts outside."""
-    if not entity.type.strip():
-        raise ValueError(f"an entity has no type: {entity.filler[:60]!r}; name one")
-    filler = _squeeze(entity.filler)
-    if entity.start is None:
-        return Entity(_squeeze(entity.type), filler)
-    if entity.start >= len(text):
-        raise ValueError(
-            f"{filler[:60]!r} starts at {entity.start}, and the text has {len(text)} characters; correct it"
-        )
-    start = entity.start + len(entity.filler) - len(entity.filler.lstrip())
-    before = text[:start]
-    apart = bool(before.strip()) and before[-1].isspace()
-    return Entity(_squeeze(entity.type), filler, len(_squeeze(before)) + apart)
-
-
-def _tables(rows: Sequence[_Row], path: Path, name: str) -> Tables:
-    own = [row.id for row in rows]
-    name = "_".join((name or path.name.split(".")[0]).split())
-    usable = len({*own}) == len(own) and all(utt and utt.split() == [utt] for utt in own)
-    tables: Tables = {stream: {} for stream in (*STREAMS, "utt2spk")}
-    for row in rows:
-        utt = row.id if usable else f"{name}-{row.line:08d}"
-        for stream, value in row.values.items():
-            tables[stream][utt] = value
-    return {stream: table for stream, table in tables.items() if table}

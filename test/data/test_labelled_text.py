@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stxlib.data.labelled_text import (
-    check_label,
-    common_rows,
-    read_bio,
-    read_jsonl,
-    read_labelled_text,
-    read_slue_tsv,
-)
+from stxlib.data.labelled_text import check_label, read_bio, read_jsonl, read_labelled_text
+from stxlib.data.slue_table import read_slue_tsv
+from stxlib.data.text_rows import common_rows
 from stxlib.errors import DataError
 from stxlib.text.labels import Entity, read_entities, read_frame
 
@@ -71,6 +66,17 @@ class TestJsonl:
         row = {"text": "a", "intent": "order", "slots": {"drink": ["latte", "mocha"], "size": "big"}}
         frame = read_frame(*read_jsonl(jsonl(tmp_path, row))["semantics"].values())
         assert frame.slots == (Entity("drink", "latte"), Entity("drink", "mocha"), Entity("size", "big"))
+
+    def test_spans_of_slurp_become_fillers(self, tmp_path: Path) -> None:
+        tokens = [{"surface": "at"}, {"surface": "six"}, {"surface": "am"}]
+        row = {"sentence": "at six am", "scenario": "alarm", "action": "set", "tokens": tokens}
+        tables = read_jsonl(jsonl(tmp_path, row | {"entities": [{"type": "time", "span": [1, 2]}]}))
+        assert read_entities(*tables["entities"].values()) == (Entity("time", "six am"),)
+        assert read_frame(*tables["semantics"].values()).slots == (Entity("time", "six am"),)
+        for span in ([3], 1, ["a"], None):
+            path = jsonl(tmp_path, row | {"entities": [{"type": "time", "span": span}]})
+            with pytest.raises(DataError, match=r"dev\.jsonl:1: .*does not tell places in `tokens`"):
+                read_jsonl(path)
 
     def test_null_is_as_good_as_missing(self, tmp_path: Path) -> None:
         row = {"text": "a", "intent": None, "slots": None, "entities": None, "sentiment": None, "parse": None}

@@ -19,21 +19,11 @@ from pathlib import Path
 from stxlib.config import parse_config
 from stxlib.data.data_dir import DataDir, list_streams
 from stxlib.data.derive import derive
-from stxlib.data.labelled_text import (
-    BIO_FILES,
-    STREAMS,
-    Report,
-    Tables,
-    check_label,
-    common_rows,
-    is_labelled_text,
-    read_labelled_text,
-    read_lines,
-    stop,
-)
+from stxlib.data.labelled_text import BIO_FILES, check_label, is_labelled_text, read_labelled_text
 from stxlib.data.made_folder import check_replaceable, made_folder
 from stxlib.data.repair import fix_data_dir
 from stxlib.data.tables import line_of, read_table, write_table
+from stxlib.data.text_rows import STREAMS, Report, Tables, common_rows, read_lines, stop
 from stxlib.data.validate import check_data_dir
 from stxlib.errors import ConfigError, DataError, run
 
