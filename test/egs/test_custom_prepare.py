@@ -309,9 +309,10 @@ def test_several_texts(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_paired_speech(corpus: Path) -> None:
     (corpus / "train" / "text").unlink()
-    out = main(corpus, "--paired", str(corpus / "dev"))
+    out = main(corpus, "--paired", str(corpus / "dev"), "--paired_dev", str(corpus / "test"))
     assert not DataDir(out / "train").has("text")
     assert DataDir(out / "paired").utts == ("dev-a", "dev-b")
+    assert DataDir(out / "paired_dev").utts == DataDir(corpus / "test").utts
 
 
 @pytest.mark.parametrize("name", ["asr_yesno", "asr_speechocean"])

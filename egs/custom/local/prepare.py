@@ -47,6 +47,8 @@ class PrepareConfig:
     "text without speech: data directories, a .txt or .gz of one sentence a line, or labelled text; derived as `text_only`"
     paired: Path | None = None
     "data directory of transcribed speech, for a train set without transcripts"
+    paired_dev: Path | None = None
+    "a development set for it, for a dev set without transcripts"
     fix: bool = False
     "leave out utterances that are broken, and list them, in place of stopping"
     allow_pipes: bool = False
@@ -66,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 write_tables(texts[source], draft / name)
             else:
                 derive_set(source, draft / name, config)
-        if config.paired is not None:
-            derive_set(config.paired, draft / "paired", config)
+        for name, paired in (("paired", config.paired), ("paired_dev", config.paired_dev)):
+            if paired is not None:
+                derive_set(paired, draft / name, config)
         if config.text:
             write_text(config.text, draft / "text_only", config.fix)
         summaries = [DataDir(folder).summary() for folder in sorted(draft.iterdir())]
@@ -89,7 +92,7 @@ def find_sets(config: PrepareConfig) -> dict[str, Path]:
         wanted.setdefault(name, name)
     sources = {}
     for name, original in wanted.items():
-        taken = {"paired": config.paired is not None, "text_only": bool(config.text)}
+        taken = {"paired": config.paired, "paired_dev": config.paired_dev, "text_only": config.text}
         if Path(original).name != original or not original or taken.get(name):
             raise ConfigError(f"{original!r}: cannot be the name of a set here; rename it in the corpus")
         source = find_set(config.corpus, original)
@@ -121,7 +124,7 @@ def is_data_dir(path: Path) -> bool:
 def check_paths(config: PrepareConfig, train: Path) -> None:
     """Raises ConfigError for speech without transcripts or labels, and where the corpus would be written to or something else be replaced."""
     out = config.out.resolve()
-    for source in (config.corpus, config.paired, *config.text):
+    for source in (config.corpus, config.paired, config.paired_dev, *config.text):
         if source is not None and (
             out == source.resolve() or out in source.resolve().parents or source.resolve() in out.parents
         ):
