@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stxlib.data.batch import Sequences
+from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
 from stxlib.ops.masks import length_mask
 from stxlib.text.tokenizer import BLANK, EOS, UNK
@@ -21,6 +24,17 @@ class DecoderLoss:
     loss: Tensor  # (), nats
     correct: Tensor  # (), tokens that the decoder likes best given the true ones before
     count: Tensor  # (), tokens with <eos>
+
+
+def check_tasks(tasks: Sequence[str], weights: Sequence[float]) -> None:
+    """ConfigError for tasks that are none or the same, and for weights that are not theirs."""
+    if not tasks or len(set(tasks)) < len(tasks):
+        raise ConfigError(f"tasks: {' '.join(tasks) or 'none'}; give each task once, and at least one")
+    if weights and (len(weights) != len(tasks) or not all(0 < weight < math.inf for weight in weights)):
+        seen = " ".join(f"{weight:g}" for weight in weights)
+        raise ConfigError(
+            f"task_weights: {seen} for the tasks {' '.join(tasks)}; give a number above 0 for each, or none"
+        )
 
 
 def ctc_loss(logits: Tensor, lens: Tensor, targets: Sequences) -> Tensor:

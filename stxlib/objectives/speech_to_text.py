@@ -15,7 +15,7 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.inspection import Inspection
 from stxlib.objectives.label_encoder import UNITS
-from stxlib.objectives.sequence_loss import ctc_loss, decoder_loss, shift_tokens
+from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_loss, shift_tokens
 from stxlib.ops.align import min_ctc_frames
 from stxlib.ops.ctc_path import best_paths
 from stxlib.ratio import Ratio
@@ -29,6 +29,8 @@ class SpeechToTextLossConfig:
     """CTC and attention on labelled speech"""
     tasks: tuple[Task, ...] = ("asr",)
     """what the decoder learns to write; the sets need the label streams of all"""
+    task_weights: tuple[float, ...] = ()
+    """weights of the losses of the tasks, in their order (above 0); 1 each if left out. A target of few tokens (sentiment) needs more"""
     ctc_task: Task = "asr"
     """what the CTC output learns to write, in the order in which it is heard: asr, or ner (words with tags)"""
     ctc_weight: float = 0.4
@@ -42,10 +44,7 @@ class SpeechToTextLossConfig:
     it would learn them by heart, and not where to listen"""
 
     def __post_init__(self) -> None:
-        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
-            raise ConfigError(
-                f"tasks: {' '.join(self.tasks) or 'none'}; give each task once, and at least one"
-            )
+        check_tasks(self.tasks, self.task_weights)
         if self.ctc_task not in ("asr", "ner"):
             raise ConfigError(
                 f"ctc_task: {self.ctc_task} is not written in the order of speech; use asr or ner"
@@ -66,7 +65,7 @@ class SpeechToTextLossConfig:
 
 
 class SpeechToTextObjective(nn.Module):
-    """loss = ctc_weight * ctc + (1 - ctc_weight) * attention + unit_ctc_weight * unit_ctc; attention is a sum over tasks.
+    """loss = ctc_weight * ctc + (1 - ctc_weight) * attention + unit_ctc_weight * unit_ctc; attention is a weighted sum over tasks.
 
     Every term is a sum over the batch (nats), and their one count is the number of tokens with <eos>: the loss of a batch is exactly the
     mean of its micro-batches' losses, however it is split. An output whose weight is 0 is not trained.
@@ -112,8 +111,9 @@ class SpeechToTextObjective(nn.Module):
             )
             for task, start in self.starts.items()
         }
+        weights = dict(zip(config.tasks, config.task_weights, strict=True)) if config.task_weights else {}
         count = torch.stack([one.count for one in decoded.values()]).sum()
-        attention = torch.stack([one.loss for one in decoded.values()]).sum()
+        attention = torch.stack([weights.get(task, 1.0) * one.loss for task, one in decoded.items()]).sum()
         loss = (1 - config.ctc_weight) * attention
         terms = {"attention": attention}
         if config.ctc_weight:

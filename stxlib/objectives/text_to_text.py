@@ -13,7 +13,7 @@ from stxlib.data.batch import TextBatch
 from stxlib.errors import ConfigError
 from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.inspection import Inspection
-from stxlib.objectives.sequence_loss import decoder_loss, shift_tokens
+from stxlib.objectives.sequence_loss import check_tasks, decoder_loss, shift_tokens
 from stxlib.ratio import Ratio
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.tokenizer import SOS, UNK
@@ -25,6 +25,8 @@ class TextToTextLossConfig:
     """attention on labelled text"""
     tasks: tuple[Task, ...] = ("slu",)
     """what the decoder learns to write; the sets need the label streams of all"""
+    task_weights: tuple[float, ...] = ()
+    """weights of the losses of the tasks, in their order (above 0); 1 each if left out. A target of few tokens (sentiment) needs more"""
     label_smoothing: float = 0.1
     """part of the decoder's target that is spread evenly over the vocabulary (0 or more, below 1)"""
     token_dropout: float = 0.0
@@ -33,17 +35,14 @@ class TextToTextLossConfig:
     """share of the tokens of the sentence that are <unk> in training (0 or more, below 1)"""
 
     def __post_init__(self) -> None:
-        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
-            raise ConfigError(
-                f"tasks: {' '.join(self.tasks) or 'none'}; give each task once, and at least one"
-            )
+        check_tasks(self.tasks, self.task_weights)
         for name in ("label_smoothing", "token_dropout", "source_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)}; use 0 or more, and less than 1")
 
 
 class TextToTextObjective(nn.Module):
-    """loss = sum over tasks of the decoder's cross-entropy (nats); the count is the number of tokens with <eos>."""
+    """loss = weighted sum over tasks of the decoder's cross-entropy (nats); the count is the number of tokens with <eos>."""
 
     def __init__(
         self, network: TextToText, config: TextToTextLossConfig, starts: Mapping[str, int] | None = None
@@ -74,9 +73,12 @@ class TextToTextObjective(nn.Module):
             )
             for task, start in self.starts.items()
         }
+        weights = dict(zip(config.tasks, config.task_weights, strict=True)) if config.task_weights else {}
         count = torch.stack([one.count for one in decoded.values()]).sum()
         found = {
-            "loss": Ratio(torch.stack([one.loss for one in decoded.values()]).sum(), count),
+            "loss": Ratio(
+                torch.stack([weights.get(task, 1.0) * one.loss for task, one in decoded.items()]).sum(), count
+            ),
             "token_accuracy": Ratio(torch.stack([one.correct for one in decoded.values()]).sum(), count),
         }
         if len(decoded) > 1:
