@@ -20,6 +20,7 @@ from stxlib.bin.average import main as average
 from stxlib.bin.decode import main as decode
 from stxlib.bin.tokenize import main as tokenize
 from stxlib.bin.train import main, stage_name
+from stxlib.bin.transcribe import main as transcribe
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.recognizer import Recognizer
 from stxlib.errors import ConfigError, DataError
@@ -205,6 +206,14 @@ def test_a_recognizer_learns_more_tasks_with_a_vocabulary_that_grows(
         "nbest.ner",
         "nbest.sentiment",
     }
+    wave = read_table(labelled / "dev" / "wav.scp")["dev00"]
+    capsys.readouterr()
+    transcribe(
+        ["--model", str(second), "--labels", "true", "--decoder.kind", "default", "--device", "cpu", wave]
+    )
+    path, understood = capsys.readouterr().out.rstrip("\n").split("\t")
+    assert path == wave
+    assert json.loads(understood) == {stream: table["dev00"] for stream, table in streams.items()}
     # Decoded again for words alone, what was understood before is gone.
     assert decoded(first, labelled / "dev", tmp_path / "decode").keys() == {"text"}
     assert not list((tmp_path / "decode").glob("nbest.?*"))
