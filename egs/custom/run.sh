@@ -9,6 +9,7 @@ dev=dev           # name of the development set in the corpus
 text=             # PATH of text without speech: data directory, .txt or .gz of one sentence a line, .jsonl with labels
 paired=           # DIR, a data directory of transcribed speech, for a train set without transcripts
 paired_dev=       # DIR, a development set for it, for a dev set without transcripts
+init=             # DIR of a trained network that the speech model begins with, as egs/mini/exp/pretrain/seed1 (see --variant transfer)
 fix=false         # leave out broken utterances, listing them
 allow_pipes=false # run the commands of wav.scp lines that end in |
 system=asr        # the system to build; nlu reads text in place of speech [asr|nlu]
@@ -62,7 +63,7 @@ if stage 3 pretrain "train the speech model"; then
   case $system in
     nlu) say "nlu reads text: there is no speech model to train" ;;
     *) run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$words" --dev "$words_dev" \
-      --units "$exp/units" --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes" ;;
+      --units "$exp/units" ${init:+--init "$init"} --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes" ;;
   esac
 fi
 
