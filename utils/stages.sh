@@ -10,7 +10,7 @@
 #
 # An option's type follows from its default (true or false, a whole number, else anything) and its help: `[a|b]` lists the
 # choices, `[a|b]...` a list of them; a help that begins with DIR or PATH takes a path as seen from where the user stands.
-# For recipes: stage, run, conf, require, say, absolute, list_tasks, list_metrics. What else is here begins with stx_. Works with bash 3.2 (macOS).
+# For recipes: stage, run, conf, require, say, absolute, read_tasks, list_metrics. What else is here begins with stx_. Works with bash 3.2 (macOS).
 set -euo pipefail
 
 # Options of every recipe.
@@ -241,13 +241,13 @@ stx_seconds() {
   if (($1 < 60)); then printf '%ds' "$1"; else printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); fi
 }
 
-# conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else NAME.<task>.yaml, else
-# NAME.yaml; conf/NAME.yaml is for all systems. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
+# conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else (for train) NAME.<task>.yaml,
+# else NAME.yaml; conf/NAME.yaml is for all systems. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
 conf() {
   local name=conf/$system/${1%.joint}
   if [[ -n $variant && -e $name.$variant.yaml ]]; then
     name=$name.$variant
-  elif [[ -n $task && -e $name.$task.yaml ]]; then
+  elif [[ $1 == train && -n $task && -e $name.$task.yaml ]]; then
     name=$name.$task
   elif [[ ! -e $name.yaml && -e conf/$1.yaml ]]; then
     name=conf/$1
@@ -260,14 +260,23 @@ conf() {
 list_tasks() {
   local labelled='' pair
   for pair in slu:semantics ner:entities sentiment:sentiment; do
-    if [[ ! -d $data/train || -e $data/train/${pair#*:} ]]; then labelled+=" ${pair%:*}"; fi
+    if [[ ! -d $data/train || -e $data/train/${pair#*:} ]]; then labelled+=" ${pair%:*}"; fi # all, before stage 1 has run
   done
+  if [[ -e $data/train/parse ]]; then labelled+=" parse"; fi
   if [[ -e $data/train/intent && ! -e $data/train/semantics ]]; then labelled=" intent$labelled"; fi
   case $system:$task in
-    nlu: | nlu:multi) say "${labelled# }" ;;
+    nlu: | nlu:multi) say "${labelled# }" ;; # none: see read_tasks
     *:multi) say "asr$labelled" ;;
     *) say "${task:-asr}" ;;
   esac
+}
+
+# read_tasks: fill the array `tasks` with what list_tasks says.
+read_tasks() {
+  read -ra tasks <<<"$(list_tasks)"
+  if ((${#tasks[@]} == 0)); then
+    stx_usage_error "$data/train is not labelled, and $system has nothing to learn; give a corpus with intent, semantics, entities, sentiment or parse"
+  fi
 }
 
 # list_metrics TASK...: the metrics by which these tasks are scored.
@@ -280,6 +289,7 @@ list_metrics() {
       slu) found+=' ic slurp exact' ;;
       ner) found+=' slue_ner' ;;
       sentiment) found+=' slue_sa' ;;
+      parse) found+=' stop_em' ;;
     esac
   done
   say "${found# }"
@@ -287,16 +297,33 @@ list_metrics() {
 
 stx_check_task() {
   if [[ $system:$task == nlu:asr ]]; then stx_usage_error "--task asr: nlu reads text, and has nothing to recognize; choose another"; fi
+  case $variant:$task in
+    pooled:intent | pooled:sentiment) ;;
+    pooled:*) stx_usage_error "--variant pooled tells classes apart: give --task intent or --task sentiment" ;;
+  esac
+}
+
+stx_check_decoders() {
+  local how
+  for how in ${decoders-}; do
+    if [[ ! -e $(conf "decode.$how") ]]; then stx_usage_error "--decoders $how: there is no $(conf "decode.$how")"; fi
+  done
 }
 
 stx_check_variant() { # a misspelt variant would otherwise be the plain system
   local file found=''
   if [[ -z $variant ]]; then return; fi
-  for file in "conf/$system"/*."$variant".yaml; do
+  case $variant in
+    asr | intent | slu | ner | sentiment | parse | multi) stx_usage_error "--variant $variant: this is a task; give --task $variant" ;;
+  esac
+  for file in "conf/$system"/{pretrain,synthesis,train}."$variant".yaml; do
     if [[ -e $file ]]; then return; fi
   done
-  for file in "conf/$system"/*.*.yaml; do
-    if [[ -e $file ]]; then found+=" $file"; fi
+  for file in "conf/$system"/{pretrain,synthesis,train}.*.yaml; do
+    case $file in
+      *.intent.yaml | *.slu.yaml | *.ner.yaml | *.sentiment.yaml | *.parse.yaml | *.multi.yaml) ;;
+      *) if [[ -e $file ]]; then found+=" $file"; fi ;;
+    esac
   done
   stx_usage_error "--variant $variant: there is no conf/$system/<stage>.$variant.yaml (there are:${found:- none})"
 }
@@ -409,6 +436,7 @@ stx_read_recipe
 stx_parse_options "$@"
 stx_check_variant
 stx_check_task
+stx_check_decoders
 trap 'stx_finish $?' EXIT
 trap stx_terminate TERM
 trap stx_interrupt INT

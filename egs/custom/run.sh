@@ -13,7 +13,7 @@ init=             # DIR of a trained network that the speech model begins with, 
 fix=false         # leave out broken utterances, listing them
 allow_pipes=false # run the commands of wav.scp lines that end in |
 system=asr        # the system to build; nlu reads text in place of speech [asr|nlu]
-task=             # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|multi]
+task=             # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|parse|multi]
 variant=          # use conf/<system>/<stage>.<variant>.yaml where there is one
 seed=1            # seed of training; each seed has a folder of its own
 decoders=joint    # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
@@ -41,7 +41,7 @@ if stage 1 data "derive the data directories"; then
     ${paired_dev:+--paired_dev "$paired_dev"}
 fi
 
-read -ra tasks <<<"$(list_tasks)"
+read_tasks
 units=$exp/units # of words; with symbols for what is understood, they are others
 if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
 
@@ -52,9 +52,10 @@ if stage 2 units "learn subwords, and spell every text in units"; then
     run units python -m stxlib.bin.tokenize --config "$(conf units)" --train "$words/text" --sets "${spelt[@]}" --out "$exp/units"
   fi
   if [[ ${tasks[*]} != asr ]]; then
-    labelled=("$data/train")
-    if [[ -n $text && $system != asr ]]; then labelled+=("$data/text_only"); fi
-    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config "$(conf units)" --train "$words/text" \
+    labelled=("$data/train") from=(--base "$exp/units" --sets "$data/dev")
+    if [[ $system == nlu ]]; then from=(--train "$words/text"); fi
+    if [[ $system == nlu && -n $text ]]; then labelled+=("$data/text_only"); fi
+    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config "$(conf units)" "${from[@]}" \
       --targets.tasks "${tasks[@]}" --labels "${labelled[@]}" --out "$units"
   fi
 fi
@@ -98,11 +99,7 @@ if stage 7 score "score what was recognized, and report"; then
   for how in $decoders; do
     for set in $sets; do
       out=$run/train/decode_${how}_$set
-      if [[ ${tasks[0]} == asr && -e $data/$set/wav.scp && ! -e $data/$set/text ]]; then
-        say "$set has no transcripts: see $(absolute "$out")/text for what was recognized"
-        continue
-      fi
-      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric "${metrics[@]}" --ref "$data/$set" \
+      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric "${metrics[@]}" --skip_absent true --ref "$data/$set" \
         --hyp "$out" --out "$out" --train_text "$words/text"
     done
   done

@@ -4,7 +4,7 @@
 cd "$(dirname "$0")" || exit
 
 system=asr                # the system to build; nlu reads text in place of speech [asr|nlu]
-task=                     # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|multi]
+task=                     # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|parse|multi]
 variant=                  # use conf/<system>/<stage>.<variant>.yaml where there is one
 seed=1                    # seed of training; each seed has a folder of its own
 decoders=joint            # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
@@ -33,7 +33,7 @@ if stage 1 data "write sentences from the grammar and speak them"; then
   run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${size[@]}"
 fi
 
-read -ra tasks <<<"$(list_tasks)"
+read_tasks
 units=$exp/units # of words; with symbols for what is understood, they are others
 if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
 
@@ -41,8 +41,8 @@ if stage 2 units "learn subwords, and spell every text in phones"; then
   run units python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
     --sets "$data/train" "$data/dev" "$data/test" "$data/test_rare" "$data/text_only" --out "$exp/units"
   if [[ ${tasks[*]} != asr ]]; then
-    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
-      --targets.tasks "${tasks[@]}" --labels "$data/train" "$data/text_only" --out "$units"
+    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config conf/units.yaml --base "$exp/units" \
+      --targets.tasks "${tasks[@]}" --labels "$data/train" "$data/text_only" --sets "$data/dev" --out "$units"
   fi
 fi
 
@@ -84,7 +84,7 @@ if stage 7 score "score what was recognized, and report"; then
     for set in $sets; do
       out=$run/train/decode_${how}_$set
       read -ra metrics <<<"$(list_metrics "${tasks[@]}")"
-      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric "${metrics[@]}" --ref "$data/$set" \
+      run "$name/train/score_${how}_$set" python -m stxlib.bin.score --metric "${metrics[@]}" --skip_absent true --ref "$data/$set" \
         --hyp "$out" --out "$out" --train_text "$data/train/text"
     done
   done

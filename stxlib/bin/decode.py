@@ -131,9 +131,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = parse_config(DecodeConfig, argv, prog="stxlib.bin.decode", description=description).config
     start = time.perf_counter()
     data = DataDir(config.data)
-    if (config.out / "wav.scp").exists() or config.out.resolve() == config.data.resolve():
+    streams = [stream for stream in ("wav.scp", *_STREAMS) if (config.out / stream).exists()]
+    is_decoded = (config.out / "config.yaml").exists() and "wav.scp" not in streams
+    if (streams and not is_decoded) or config.out.resolve() == config.data.resolve():
         raise ConfigError(
-            f"--out {config.out}: is a data directory, whose text would be overwritten; give another"
+            f"--out {config.out}: is a data directory, whose tables would be overwritten; give another"
         )
     check_saved(config.model)
     device = choose_device(config.device)

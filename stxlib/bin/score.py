@@ -23,7 +23,7 @@ from stxlib.errors import ConfigError, run
 from stxlib.score.inputs import list_ids
 from stxlib.score.labels import Format
 from stxlib.score.metric import Inputs
-from stxlib.score.metrics import METRICS, Metric, PairMetric
+from stxlib.score.metrics import METRICS, STREAMS, Metric, PairMetric
 from stxlib.score.score_json import Entry, score_entry, write_scores
 from stxlib.score.slue import score_slue
 from stxlib.score.table import percentage, span, text_table, title
@@ -51,6 +51,8 @@ class ScoreConfig:
     "`text` of the training set: reference words that it does not have are reported as rare words"
     allow_missing: bool = False
     "score an utterance without a prediction as the metric's official script does, in place of stopping: slurp leaves it out, the others take it as empty"
+    skip_absent: bool = False
+    "leave out, with a line, the metrics whose label streams --ref or --hyp (data directories) does not have"
     draws: int = 1000
     "resampled sets for the 95 % intervals"
     seed: int = 1
@@ -85,12 +87,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     for metric in config.metric:
         if metric == "slue":
             entries[metric] = score_slue(config.parts)
+        elif lacking := absent(config, metric):
+            print(f"{metric}: not scored: {lacking}")
         else:
             entries[metric] = score(config, metric)
+    if not entries:
+        print(f"nothing to score of {config.hyp}")
+        return
     path = write_scores(config.out, entries)
     for entry in entries.values():
         print(format_entry(entry), end="")
     print(f"written: {path}")
+
+
+def absent(config: ScoreConfig, metric: PairMetric) -> str | None:
+    """What is missing for a metric that may be left out; None where nothing is."""
+    if not config.skip_absent:
+        return None
+    streams = STREAMS[metric]
+    for side in (cast(Path, config.ref), cast(Path, config.hyp)):
+        if side.is_dir() and not any((side / stream).is_file() for stream in streams):
+            return f"{side} has no {' nor '.join(streams)}"
+    return None
 
 
 def score(config: ScoreConfig, metric: PairMetric) -> Entry:

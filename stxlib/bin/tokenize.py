@@ -22,7 +22,7 @@ from stxlib.config import parse_config
 from stxlib.data.tables import read_table, write_table
 from stxlib.data.target_labels import learn_targets, notes_on
 from stxlib.errors import ConfigError, DataError, run
-from stxlib.text.saved import Units, UnitsConfig, save_units
+from stxlib.text.saved import Units, UnitsConfig, load_units, save_units
 from stxlib.text.target_vocabulary import KINDS
 from stxlib.text.text_to_units import TextToUnits
 from stxlib.text.tokenizer import SubwordTokenizer
@@ -45,20 +45,23 @@ _HEADER = (
 class TokenizeConfig(UnitsConfig):
     """Tokens and units, and the text that they are learnt from."""
 
-    train: tuple[Path, ...]
+    train: tuple[Path, ...] = ()
     """text to learn from: tables `text`, data directories, or one sentence a line (.txt, .gz)"""
+    base: Path | None = None
+    """in place of train: a folder of units to take pieces and units from; only the symbols of `targets` are new, so that a network of
+    that vocabulary can grow into this one"""
     labels: tuple[Path, ...] = ()
     """data directories of the training set: their label streams give the classes and types of `targets.tasks`"""
     sets: tuple[Path, ...] = ()
-    """data directories that get the stream `units`, where they have `text`"""
+    """data directories that get the stream `units`, where they have `text`; with base, only looked at for labels that training lacks"""
     out: Path
     """folder to write"""
     num_jobs: int = 0
     """processes that ask eSpeak for phones of a long text; 0: one for each CPU"""
 
     def __post_init__(self) -> None:
-        if not self.train:
-            raise ConfigError("train: no text; give at least one file")
+        if bool(self.train) == (self.base is not None):
+            raise ConfigError("train, base: give text to learn from (--train), or a folder of units (--base)")
         if self.num_jobs < 0:
             raise ConfigError(f"num_jobs: {self.num_jobs}; expected 0 or more")
 
@@ -67,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Raises ConfigError and DataError."""
     description = "Learn tokens and units from text, and write the units of every set."
     config = parse_config(TokenizeConfig, argv, prog="stxlib.bin.tokenize", description=description).config
+    if config.base is not None:
+        extend(config, config.base)
+        return
     training = [line for path in config.train for line in read_sentences(path)]
     texts = {path: _read_text(path) for path in config.sets}
 
@@ -74,10 +80,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         normalization=config.normalization, tokens=config.tokens, units=config.units, targets=config.targets
     )
     targets = learn_targets(settings.targets, config.labels)
-    tokens = SubwordTokenizer.train(
-        map(targets.escape_words, training),
-        replace(settings.tokens, symbols=tuple(dict.fromkeys((*settings.tokens.symbols, *targets.symbols)))),
-        settings.normalization,
+    escaped = map(targets.escape_words, training)
+    tokens = SubwordTokenizer.train(escaped, settings.tokens, settings.normalization).extended(
+        targets.symbols
     )
     # All at once: each distinct line is looked up once, and a lexicon's missing words come in one message.
     lines = list(dict.fromkeys(chain(training, *(text.values() for text in texts.values()))))
@@ -101,6 +106,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in dict.fromkeys((*config.labels, *texts)):
         notes.extend(notes_on(targets, path))
     print("\n".join([*_align(rows), *notes]))
+
+
+def extend(config: TokenizeConfig, base: Path) -> None:
+    """Write the units of another folder with the symbols of `config.targets` after its tokens."""
+    old = load_units(base)
+    if old.targets.symbols:
+        raise ConfigError(f"--base {base}: has symbols of targets already; give the folder of words alone")
+    targets = learn_targets(config.targets, config.labels)
+    settings = replace(old.config, targets=config.targets)
+    units = Units(old.tokens.extended(targets.symbols), old.units, settings, targets)
+    save_units(units, config.out)
+    notes = [
+        note for path in dict.fromkeys((*config.labels, *config.sets)) for note in notes_on(targets, path)
+    ]
+    print("\n".join([f"pieces and units are those of {base}", _describe(units, None, config.out), *notes]))
 
 
 def read_sentences(path: Path) -> list[str]:
@@ -127,13 +147,13 @@ def _read_text(path: Path) -> dict[str, str]:
     return read_table(path / "text") if (path / "text").exists() else {}
 
 
-def _describe(units: Units, num_lines: int, out: Path) -> str:
+def _describe(units: Units, num_lines: int | None, out: Path) -> str:
     tokens, kind = units.tokens, units.config.tokens.model_type
     num_targets = len(units.targets.symbols)
     of_targets = f", {num_targets} symbols of targets" if num_targets else ""
     num_configured = len(units.config.tokens.symbols)
     lines = [
-        f"learnt from {num_lines} lines",
+        *([] if num_lines is None else [f"learnt from {num_lines} lines"]),
         f"tokens: {tokens.vocab_size} ({kind}, {num_configured} of them configured symbols{of_targets})",
         f"units: {units.units.vocab_size} ({units.config.units.kind})",
         f"written to {out}",

@@ -150,7 +150,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         stage_name(config.out),
         config=config,
         sources=parsed.sources,
-        harmless=("out", "train", "dev", "text", "units", "init", "device", "max_bad_utts"),
+        harmless=("out", "train", "dev", "units", "init", "device", "max_bad_utts"),
         is_main=distributed.is_main,
     )
     if distributed.is_main:
@@ -180,7 +180,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         state, told = final_state(config.out, average_best=config.trainer.average_best, prefix="network.")
         network.load_state_dict(state)
         saved = SavedConfig(
-            sizes=sizes, tasks=config.objective.tasks, ctc_task=learning.ctc_task, network=config.network
+            sizes=sizes, tasks=learning.tasks, ctc_task=learning.ctc_task, network=config.network
         )
         save_network(config.out, network, saved, units_dir=config.units)
         run_dir.log(f"{run_dir.name} saved {config.out}: {told}")

@@ -105,7 +105,7 @@ class Transcriber:
         batch_seconds: float = 120.0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> None:
-        """model: folder of a finished training run. decoder None: the one kept with the network, else JointBeamConfig()."""
+        """model: folder of a finished training run. decoder None: the one kept with the network, or the default of its kind."""
         _check(max_seconds, batch_seconds)
         self.recognizer = Recognizer.load(model, decoder, choose_device(device))
         self.max_seconds = max_seconds
@@ -171,6 +171,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         batch_seconds=config.batch_seconds,
         device=config.device,
     )
+    if not (config.labels or {"asr", "ner"} & {*transcriber.recognizer.tasks}):
+        tasks = " ".join(transcriber.recognizer.tasks)
+        raise ConfigError(f"{config.model}: this network writes {tasks}, and no words; give --labels true")
     failures = []
     for path in config.files:
         try:

@@ -32,13 +32,16 @@ class SequenceStore:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
+    def __getitem__(self, index: int) -> Sequence[int]:
+        return self._values[self._offsets[index] : self._offsets[index + 1]]
+
     def append(self, ids: Sequence[int]) -> None:
         self._values.extend(ids)
         self._offsets.append(len(self._values))
 
     def batch(self, indices: Sequence[int]) -> Sequences:
         """The sequences of these indices, padded."""
-        rows = [self._values[self._offsets[index] : self._offsets[index + 1]] for index in indices]
+        rows = [self[index] for index in indices]
         if not rows:
             return Sequences.of([])
         return Sequences(*pad([torch.tensor(row, dtype=torch.int64) for row in rows]))

@@ -21,9 +21,10 @@ class TextBatchConfig:
     kind: Literal["text"] = "text"
     """tokens with labels"""
     batch_tokens: int = 2000
-    """tokens that are read in the batch of one step, padding included, all processes together"""
+    """tokens that are read (or written for one task, where these are more) in the batch of one step, padding included, all processes
+    together"""
     max_tokens: int = 400
-    """longer sentences are left out of training"""
+    """sentences with more tokens, read or written, are left out of training"""
     num_buckets: int = 20
     """length buckets (fewer where the data are few); more save padding, fewer mix better"""
 
@@ -54,9 +55,10 @@ class _Sentences:
         lengths = []
         for utt, source, labels in sentences:
             self.num_given += 1
+            length = max(len(source), *map(len, labels.values()), 0)
             if not source:
                 excluded["no_text"].append(utt)
-            elif len(source) > max_tokens:
+            elif length > max_tokens:
                 excluded["too_long"].append(utt)
             elif not all(labels.values()):
                 excluded["no_label"].append(utt)
@@ -64,7 +66,7 @@ class _Sentences:
                 self.utts.append(utt)
                 self.sources.append(source)
                 self.labels.append(labels)
-                lengths.append(len(source))
+                lengths.append(length)
         self.excluded = {reason: tuple(utts) for reason, utts in excluded.items() if utts}
         if not self.utts:
             reasons = (
@@ -72,7 +74,7 @@ class _Sentences:
             )
             raise DataError(f"{where}: no sentence is left ({reasons}); change max_tokens or the set")
         self.lengths = np.array(lengths, dtype=np.float64)
-        self.num_tokens = int(self.lengths.sum())
+        self.num_tokens = sum(len(self.sources[index]) for index in range(len(self.utts)))
 
     def excluded_lines(self) -> list[str]:
         """One line for each reason: how many sentences it leaves out, and the first of them."""

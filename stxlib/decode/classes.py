@@ -35,13 +35,17 @@ class ClassRanking:
 
     @torch.inference_mode()
     def search(self, task: str, frames: Tensor, frame_lens: Tensor) -> list[list[Hypothesis]]:
-        """frames: (B, T, D), output of `Classifier.encode`. Returns up to num_best hypotheses for each utterance."""
+        """frames: (B, T, D), output of `Classifier.encode`. Returns up to num_best hypotheses for each utterance; one without a class where
+        there is no frame.
+        """
         log_probs = self.network.logits(task, frames, frame_lens).float().log_softmax(1)
         best, classes = log_probs.topk(min(self.config.num_best, log_probs.shape[1]), dim=1)
-        return [
+        ranked = [
             [
                 Hypothesis((index,), score, {"classifier": score})
                 for index, score in zip(row, scores, strict=True)
             ]
             for row, scores in zip(classes.tolist(), best.tolist(), strict=True)
         ]
+        silent = [Hypothesis((), 0.0, {})]
+        return [row if length else silent for row, length in zip(ranked, frame_lens.tolist(), strict=True)]

@@ -27,7 +27,6 @@ from stxlib.nn.token_embedding import TokenEmbedding
 from stxlib.text.saved import Units, load_units
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.targets import Decoded
-from stxlib.text.tokenizer import SOS
 
 DecoderConfig = JointBeamConfig | CtcGreedyConfig | ClassesConfig
 DEFAULT_NAME = "decode.yaml"
@@ -35,8 +34,8 @@ DEFAULT_NAME = "decode.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class DefaultDecoderConfig:
-    """The decoder that was kept with the network (decode.yaml in its folder); where none was, ClassesConfig() for a classifier, else
-    JointBeamConfig().
+    """The decoder that was kept with the network (decode.yaml in its folder); where none was, ClassesConfig() for a classifier,
+    CtcGreedyConfig() where no decoder was trained, else JointBeamConfig().
     """
 
     kind: Literal["default"] = "default"
@@ -55,7 +54,10 @@ def default_decoder(folder: Path) -> DecoderConfig:
     path = folder / DEFAULT_NAME
     if path.is_file():
         return load_config(_KeptConfig, path).decoder
-    return ClassesConfig() if read_saved(folder).network.kind == "classifier" else JointBeamConfig()
+    saved = read_saved(folder)
+    if saved.network.kind == "classifier":
+        return ClassesConfig()
+    return JointBeamConfig() if saved.tasks else CtcGreedyConfig()
 
 
 def keep_decoder(folder: Path, config: DecoderConfig) -> None:
@@ -114,13 +116,15 @@ class Recognizer:
                 )
             self.tasks = (cast(Task, self.ctc_task),)
             self._decoder = CtcGreedy(network.backbone, config)
+        elif not self.tasks:
+            raise ConfigError(
+                f"decoder.kind {config.kind}: the attention decoder of this network was not trained; give ctc_greedy"
+            )
         else:
             self._decoder = JointBeam(network.backbone, cast(JointBeamConfig, config))
-        ids = {symbol: index for index, symbol in enumerate(units.tokens.symbols)}
-        self._starts = {
-            task: SOS if saved.tasks == ("asr",) else ids.get(units.targets.task_token(task), SOS)
-            for task in self.tasks
-        }
+        self._starts = {}
+        if not isinstance(network, Classifier):
+            self._starts = units.start_tokens(self.tasks, network.vocab_size)
 
     @classmethod
     def load(
@@ -185,7 +189,7 @@ class Recognizer:
     def target(self, task: Task, hypothesis: Hypothesis) -> str:
         """The words and symbols of a hypothesis."""
         if isinstance(self.network, Classifier):
-            return self.units.targets.classes(task)[hypothesis.tokens[0]]
+            return self.units.targets.classes(task)[hypothesis.tokens[0]] if hypothesis.tokens else ""
         return self.units.tokens.decode(hypothesis.tokens)
 
     def understand(self, task: Task, hypothesis: Hypothesis) -> Decoded:

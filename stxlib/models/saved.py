@@ -29,7 +29,7 @@ class SavedConfig:
     sizes: NetworkSizes
     """what the vocabularies decide"""
     tasks: tuple[str, ...] = ("asr",)
-    """what its decoder or its heads write"""
+    """what its decoder or its heads write; none where they were not trained"""
     ctc_task: str = "asr"
     """what its CTC output writes; empty where that was not trained"""
     network: NetworkConfig = field(default_factory=SpeechToTextConfig)

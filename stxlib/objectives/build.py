@@ -13,10 +13,11 @@ from stxlib.models.speech_encoder import SpeechEncoder
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
-from stxlib.objectives.label_encoder import ClassLabels, TokenLabels, start_tokens, vocab_size
+from stxlib.objectives.label_encoder import ClassLabels, TokenLabels, vocab_size
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
 from stxlib.objectives.text_to_text import TextToTextLossConfig, TextToTextObjective
 from stxlib.text.saved import Units
+from stxlib.text.target_vocabulary import Task
 
 ObjectiveConfig = SpeechToTextLossConfig | TextToTextLossConfig | ClassificationLossConfig
 Objective = SpeechToTextObjective | TextToTextObjective | ClassificationObjective
@@ -28,16 +29,26 @@ class Learning:
 
     objective: Objective
     labels: TokenLabels | ClassLabels
+    tasks: tuple[Task, ...]
+    """what the decoder or the heads learn to write"""
     ctc: tuple[str, ...] = ()
     """names of the labels that CTC writes: each needs a frame"""
     ctc_task: str = ""
     """task that the CTC output on tokens learns"""
 
 
+def written_tasks(config: ObjectiveConfig) -> tuple[Task, ...]:
+    """The tasks of the decoder or the heads, and that of the CTC output, where they are trained."""
+    if not isinstance(config, SpeechToTextLossConfig):
+        return config.tasks
+    decoder = config.tasks if config.ctc_weight < 1 else ()
+    return tuple(dict.fromkeys((*decoder, *((config.ctc_task,) if config.ctc_weight else ()))))
+
+
 def check_tasks(config: ObjectiveConfig, units: Units, where: str) -> None:
     """ConfigError where the vocabulary `units` (read from `where`) was not made for a task of the objective."""
-    for task in config.tasks:
-        if task not in units.targets.tasks:
+    for task in written_tasks(config):
+        if task != "asr" and task not in units.targets.tasks:
             raise ConfigError(
                 f"objective.tasks: {task}: the vocabulary {where} was made for {' '.join(units.targets.tasks)}; "
                 f"add {task} to targets.tasks of units.yaml and run stage 2 (units) again"
@@ -50,7 +61,7 @@ def sizes_of(config: ObjectiveConfig, units: Units) -> NetworkSizes:
     if isinstance(config, ClassificationLossConfig):
         num_classes = tuple(len(units.targets.classes(task)) for task in config.tasks)
     return NetworkSizes(
-        vocab_size=vocab_size(units, config.tasks),
+        vocab_size=vocab_size(units, written_tasks(config)),
         num_units=units.units.vocab_size,
         num_classes=num_classes,
     )
@@ -60,18 +71,21 @@ def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> 
     """ConfigError for a network that the objective cannot train."""
     if isinstance(config, ClassificationLossConfig):
         if isinstance(network, Classifier):
-            return Learning(ClassificationObjective(network, config), ClassLabels(units, config.tasks))
+            labels = ClassLabels(units, config.tasks)
+            return Learning(ClassificationObjective(network, config), labels, config.tasks)
     elif isinstance(config, TextToTextLossConfig):
         if isinstance(network, TextToText):
-            objective = TextToTextObjective(network, config, start_tokens(units, config.tasks))
-            return Learning(objective, TokenLabels(units, config.tasks, with_units=False))
+            objective = TextToTextObjective(
+                network, config, units.start_tokens(config.tasks, network.vocab_size)
+            )
+            return Learning(objective, TokenLabels(units, config.tasks, with_units=False), config.tasks)
     elif isinstance(network, SpeechToText):
-        ctc_tasks = (config.ctc_task,) if config.ctc_weight else ()
         return Learning(
-            SpeechToTextObjective(network, config, start_tokens(units, config.tasks)),
-            TokenLabels(units, (*config.tasks, *ctc_tasks), with_units=config.unit_ctc_weight > 0),
+            SpeechToTextObjective(network, config, units.start_tokens(config.tasks, network.vocab_size)),
+            TokenLabels(units, written_tasks(config), with_units=config.unit_ctc_weight > 0),
+            config.tasks if config.ctc_weight < 1 else (),
             config.ctc_labels,
-            "".join(ctc_tasks),
+            config.ctc_task if config.ctc_weight else "",
         )
     raise ConfigError(
         f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "

@@ -63,7 +63,7 @@ class ClassificationObjective(nn.Module):
         frames, lens = self._encode(batch)
         head = next(iter(self.network.heads.children()))
         weights = head.pooling.weights(frames[:1, : int(lens[0])], lens[:1])  # type: ignore[union-attr, operator]
-        return Inspection({"pooling": (weights / weights.max()).cpu()}, self.config.tasks[0], [], [])
+        return Inspection({"pooling": (weights / weights.max()).cpu()}, [], [])
 
     def _encode(self, batch: SpeechBatch | TextBatch) -> tuple[Tensor, Tensor]:
         if isinstance(batch, TextBatch):

@@ -13,8 +13,6 @@ class Inspection:
 
     images: dict[str, Tensor]
     "(height, width) in 0..1; time runs to the right, the first token is at the top"
-    task: str
-    "of references and hypotheses"
     references: list[list[int]]
     "token ids"
     hypotheses: list[list[int]]

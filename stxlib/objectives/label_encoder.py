@@ -6,24 +6,23 @@ from collections.abc import Collection, Iterable, Mapping
 
 from stxlib.text.saved import Units
 from stxlib.text.target_vocabulary import Task, UnseenError, intent_of
-from stxlib.text.tokenizer import SOS
 
 UNITS = "units"
 "name of the labels at the latents, and of the stream that they are read from"
 
 
-def vocab_size(units: Units, tasks: tuple[Task, ...]) -> int:
-    """Tokens of a network for these tasks: a plain recognizer has none of the symbols of other tasks, which come last."""
-    plain = tasks == ("asr",)
+def vocab_size(units: Units, tasks: Collection[Task]) -> int:
+    """Tokens of a network that writes these tasks: a plain recognizer has none of the symbols of other tasks, which come last."""
+    plain = set(tasks) == {"asr"}
     return units.tokens.vocab_size - (len(units.targets.symbols) if plain else 0)
 
 
-def start_tokens(units: Units, tasks: tuple[Task, ...]) -> dict[str, int]:
-    """task -> the token with which the decoder begins: the task's own, or <sos> in a plain recognizer."""
-    if tasks == ("asr",):
-        return {"asr": SOS}
-    ids = {symbol: index for index, symbol in enumerate(units.tokens.symbols)}
-    return {task: ids[units.targets.task_token(task)] for task in tasks}
+class LabelError(ValueError):
+    """A label that no target can be made of."""
+
+    def __init__(self, task: str, stream: str, reason: str) -> None:
+        super().__init__(f"{task}: {reason}")
+        self.stream = stream
 
 
 class TokenLabels:
@@ -44,7 +43,7 @@ class TokenLabels:
     def __call__(self, values: Mapping[str, str]) -> dict[str, list[int]]:
         """values: stream -> value of one utterance. Returns name -> ids, none for a task with a class that training does not have.
 
-        ValueError says what is wrong with a value.
+        LabelError says what is wrong with a value.
         """
         tokens, targets = self.units.tokens, self.units.targets
         labels: dict[str, list[int]] = {}
@@ -53,6 +52,8 @@ class TokenLabels:
                 labels[task] = tokens.encode(targets.encode(task, values))
             except UnseenError:
                 labels[task] = []
+            except ValueError as error:
+                raise LabelError(task, targets.streams(task, values)[-1], str(error)) from None
         if self.with_units:
             labels[UNITS] = self.units.units.encode(values[UNITS].split())
         return labels
@@ -78,7 +79,10 @@ class ClassLabels:
         """values: stream -> value of one utterance. Returns task -> [index of its class]."""
         labels: dict[str, list[int]] = {}
         for task in self.tasks:
-            name = intent_of(values)[0] if task == "intent" else values[task]
+            try:
+                name = intent_of(values)[0] if task == "intent" else values[task]
+            except ValueError as error:
+                raise LabelError(task, "semantics", str(error)) from None
             index = self._index[task].get(name)
             labels[task] = [] if index is None else [index]
         return labels

@@ -14,6 +14,7 @@ from stxlib.data.batch import Sequences
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
 from stxlib.ops.masks import length_mask
+from stxlib.text.target_vocabulary import TASKS
 from stxlib.text.tokenizer import BLANK, EOS, UNK
 
 
@@ -26,15 +27,28 @@ class DecoderLoss:
     count: Tensor  # (), tokens with <eos>
 
 
-def check_tasks(tasks: Sequence[str], weights: Sequence[float]) -> None:
-    """ConfigError for tasks that are none or the same, and for weights that are not theirs."""
+def check_tasks(tasks: Sequence[str], weights: Sequence[str]) -> None:
+    """ConfigError for tasks that are none or the same, and for weights that cannot be."""
     if not tasks or len(set(tasks)) < len(tasks):
         raise ConfigError(f"tasks: {' '.join(tasks) or 'none'}; give each task once, and at least one")
-    if weights and (len(weights) != len(tasks) or not all(0 < weight < math.inf for weight in weights)):
-        seen = " ".join(f"{weight:g}" for weight in weights)
-        raise ConfigError(
-            f"task_weights: {seen} for the tasks {' '.join(tasks)}; give a number above 0 for each, or none"
-        )
+    read_weights(weights)
+
+
+def read_weights(weights: Sequence[str]) -> dict[str, float]:
+    """task -> weight, of `task=weight`. ConfigError for what is none."""
+    found: dict[str, float] = {}
+    for item in weights:
+        task, _, number = item.partition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if task not in TASKS or task in found or not 0 < weight < math.inf:
+            raise ConfigError(
+                f"task_weights: {item}; expected task=number, above 0, each task of {' '.join(TASKS)} once"
+            )
+        found[task] = weight
+    return found
 
 
 def ctc_loss(logits: Tensor, lens: Tensor, targets: Sequences) -> Tensor:

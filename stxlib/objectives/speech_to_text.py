@@ -15,7 +15,7 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.inspection import Inspection
 from stxlib.objectives.label_encoder import UNITS
-from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_loss, shift_tokens
+from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_loss, read_weights, shift_tokens
 from stxlib.ops.align import min_ctc_frames
 from stxlib.ops.ctc_path import best_paths
 from stxlib.ratio import Ratio
@@ -29,12 +29,14 @@ class SpeechToTextLossConfig:
     """CTC and attention on labelled speech"""
     tasks: tuple[Task, ...] = ("asr",)
     """what the decoder learns to write; the sets need the label streams of all"""
-    task_weights: tuple[float, ...] = ()
-    """weights of the losses of the tasks, in their order (above 0); 1 each if left out. A target of few tokens (sentiment) needs more"""
+    task_weights: tuple[str, ...] = ()
+    """`task=weight` (slu=2 sentiment=3), where the loss of a task shall not count 1: a target of few tokens may need more. Those of tasks
+    that are not learnt are of no account"""
     ctc_task: Task = "asr"
     """what the CTC output learns to write, in the order in which it is heard: asr, or ner (words with tags)"""
     ctc_weight: float = 0.4
-    """weight of the CTC on tokens (0 to 1); the attention decoder has the rest; at 0 no transcripts are needed for it"""
+    """weight of the CTC on tokens (0 to 1); the attention decoder has the rest; at 0 no transcripts are needed for it, at 1 there is no
+    decoder to train, and `tasks` is of no account"""
     unit_ctc_weight: float = 0.3
     """weight of the CTC on units at the latents (0 or more); at 0 the sets need no stream `units`"""
     label_smoothing: float = 0.1
@@ -78,7 +80,8 @@ class SpeechToTextObjective(nn.Module):
         super().__init__()
         self.network = network
         self.config = config
-        self.starts = {task: (starts or {}).get(task, SOS) for task in config.tasks}
+        tasks = config.tasks if config.ctc_weight < 1 else ()
+        self.starts = {task: (starts or {}).get(task, SOS) for task in tasks}
         for output, weight in (
             (network.unit_head, config.unit_ctc_weight),
             (network.backbone.ctc, config.ctc_weight),
@@ -111,11 +114,17 @@ class SpeechToTextObjective(nn.Module):
             )
             for task, start in self.starts.items()
         }
-        weights = dict(zip(config.tasks, config.task_weights, strict=True)) if config.task_weights else {}
-        count = torch.stack([one.count for one in decoded.values()]).sum()
-        attention = torch.stack([weights.get(task, 1.0) * one.loss for task, one in decoded.items()]).sum()
-        loss = (1 - config.ctc_weight) * attention
-        terms = {"attention": attention}
+        weights = read_weights(config.task_weights)
+        terms: dict[str, Tensor] = {}
+        loss = torch.zeros((), device=encoded.device)
+        if decoded:
+            count = torch.stack([one.count for one in decoded.values()]).sum()
+            terms["attention"] = torch.stack(
+                [weights.get(task, 1.0) * one.loss for task, one in decoded.items()]
+            ).sum()
+            loss = (1 - config.ctc_weight) * terms["attention"]
+        else:
+            count = (batch.labels[config.ctc_task].lens + 1).sum()
         if config.ctc_weight:
             logits = network.backbone.ctc_logits(encoded)
             terms["ctc"] = ctc_loss(logits, encoded_lens, batch.labels[config.ctc_task])
@@ -125,7 +134,9 @@ class SpeechToTextObjective(nn.Module):
             loss = loss + config.unit_ctc_weight * terms["unit_ctc"]
         found = {"loss": Ratio(loss, count)}
         found |= {name: Ratio(term.detach(), count) for name, term in terms.items()}
-        found["token_accuracy"] = Ratio(torch.stack([one.correct for one in decoded.values()]).sum(), count)
+        if decoded:
+            correct = torch.stack([one.correct for one in decoded.values()]).sum()
+            found["token_accuracy"] = Ratio(correct, count)
         if len(decoded) > 1:
             found |= {f"{task}_accuracy": Ratio(one.correct, one.count) for task, one in decoded.items()}
         return found
@@ -140,14 +151,14 @@ class SpeechToTextObjective(nn.Module):
         latents, latent_lens = network.encoder(waves, wave_lens, None)
         encoded, encoded_lens = network.backbone.encode(latents, latent_lens)
         num_frames = int(latent_lens[0])
-        task, start = next(iter(self.starts.items()))
-        targets = batch.labels[task].first(1)
-        attention = network.backbone.decoder.attention_weights(
-            encoded[:1, :num_frames],
-            encoded_lens[:1],
-            shift_tokens(targets, start)[0][:, : int(targets.lens[0]) + 1],
-        )[0]
-        images = {"attention": attention.float()}
+        images: dict[str, Tensor] = {}
+        for task, start in list(self.starts.items())[:1]:
+            targets = batch.labels[task].first(1)
+            tokens_in = shift_tokens(targets, start)[0][:, : int(targets.lens[0]) + 1]
+            attention = network.backbone.decoder.attention_weights(
+                encoded[:1, :num_frames], encoded_lens[:1], tokens_in
+            )
+            images["attention"] = attention[0].float()
         references: list[list[int]] = []
         hypotheses: list[list[int]] = []
         if config.ctc_weight:
@@ -161,7 +172,6 @@ class SpeechToTextObjective(nn.Module):
             images["unit_ctc"] = _heard(probs[0, :num_frames], batch.labels[UNITS])
         return Inspection(
             images={name: image.clamp(0, 1).cpu() for name, image in images.items()},
-            task=config.ctc_task,
             references=references,
             hypotheses=hypotheses,
         )

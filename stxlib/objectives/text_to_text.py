@@ -13,7 +13,7 @@ from stxlib.data.batch import TextBatch
 from stxlib.errors import ConfigError
 from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.inspection import Inspection
-from stxlib.objectives.sequence_loss import check_tasks, decoder_loss, shift_tokens
+from stxlib.objectives.sequence_loss import check_tasks, decoder_loss, read_weights, shift_tokens
 from stxlib.ratio import Ratio
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.tokenizer import SOS, UNK
@@ -25,8 +25,9 @@ class TextToTextLossConfig:
     """attention on labelled text"""
     tasks: tuple[Task, ...] = ("slu",)
     """what the decoder learns to write; the sets need the label streams of all"""
-    task_weights: tuple[float, ...] = ()
-    """weights of the losses of the tasks, in their order (above 0); 1 each if left out. A target of few tokens (sentiment) needs more"""
+    task_weights: tuple[str, ...] = ()
+    """`task=weight` (slu=2 sentiment=3), where the loss of a task shall not count 1: a target of few tokens may need more. Those of tasks
+    that are not learnt are of no account"""
     label_smoothing: float = 0.1
     """part of the decoder's target that is spread evenly over the vocabulary (0 or more, below 1)"""
     token_dropout: float = 0.0
@@ -73,7 +74,7 @@ class TextToTextObjective(nn.Module):
             )
             for task, start in self.starts.items()
         }
-        weights = dict(zip(config.tasks, config.task_weights, strict=True)) if config.task_weights else {}
+        weights = read_weights(config.task_weights)
         count = torch.stack([one.count for one in decoded.values()]).sum()
         found = {
             "loss": Ratio(
@@ -99,7 +100,6 @@ class TextToTextObjective(nn.Module):
         )[0]
         return Inspection(
             images={"attention": attention.float().clamp(0, 1).cpu()},
-            task=task,
             references=targets.tolist(),
             hypotheses=[
                 row[: n - 1] for row, n in zip(logits.argmax(2).tolist(), out_lens.tolist(), strict=True)

@@ -12,7 +12,7 @@ from stxlib.data.tables import line_of
 from stxlib.data.text_loader import Sentence, TextBatchConfig, TextBatches, TextDevBatches
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_encoder import SpeechEncoder
-from stxlib.objectives.label_encoder import ClassLabels, TokenLabels
+from stxlib.objectives.label_encoder import ClassLabels, LabelError, TokenLabels
 from stxlib.text.saved import Units
 
 BatchConfig = SpeechBatchConfig | TextBatchConfig
@@ -44,15 +44,18 @@ class LabelReader:
         try:
             self._tables = {stream: data.table(stream) for stream in labels.streams(data.streams)}
         except ValueError as error:
-            raise ConfigError(f"{data.path}: {error}") from None
+            raise ConfigError(
+                f"{data.path}: {error}; label this set, or leave it out, or choose other tasks"
+            ) from None
 
     def __call__(self, utt: str) -> dict[str, list[int]]:
         try:
             return self.labels({stream: table[utt] for stream, table in self._tables.items()})
-        except ValueError as error:
-            stream = next(iter(self._tables))
-            where = f"{self.data.path / stream}:{line_of(self.data.path / stream, utt)}"
-            raise DataError(f"{where}: labels of utterance {utt!r}: {error}") from None
+        except LabelError as error:
+            path = self.data.path / error.stream
+            raise DataError(
+                f"{path}:{line_of(path, utt)}: utterance {utt!r}: {error}; correct the label"
+            ) from None
 
 
 def speech_batches(

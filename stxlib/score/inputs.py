@@ -50,6 +50,10 @@ def read_pairs(inputs: Inputs, *streams: str, drop_missing: bool = False) -> Pai
     ref_place, hyp_place = ref.places[ref_stream], hyp.places[hyp_stream]
     if not references:
         raise DataError(f"{ref_place}: holds no utterance; score a set that has some")
+    if ref.repeated and not drop_missing:
+        raise DataError(
+            f"{ref_place}: {len(ref.repeated)} utterances are there more than once: {list_ids(ref.repeated)}; keep one row of each"
+        )
     predictions, repeated = _named_as(references, found, ref)
     repeated += tuple(utt for utt in hyp.repeated if utt not in repeated)
     is_official = inputs.allow_missing and drop_missing

@@ -21,6 +21,19 @@ PairMetric = Literal["wer", "cer", "ic", "slurp", "slue_ner", "slue_nel", "slue_
 Metric = Literal[PairMetric, "slue"]
 "`slue` is made of the score files of others: `stxlib.score.slue`"
 
+STREAMS: dict[PairMetric, tuple[str, ...]] = {
+    "wer": ("text",),
+    "cer": ("text",),
+    "ic": ("intent", "semantics"),
+    "slurp": ("semantics",),
+    "slue_ner": ("entities",),
+    "slue_nel": ("entity_times",),
+    "slue_sa": ("sentiment",),
+    "stop_em": ("parse",),
+    "exact": ("semantics",),
+}
+"""the streams that a metric compares: of each side, the first that it has"""
+
 METRICS: dict[PairMetric, Callable[[Inputs], Scored]] = {
     "wer": score_wer,
     "cer": score_cer,

@@ -51,13 +51,16 @@ def join_intent(scenario: str, action: str) -> str:
 def read_frame(value: str) -> Frame:
     """A frame from a value of the stream `semantics`. ValueError says what is wrong with it.
 
-    A `scenario` and an `action` go before an `intent`; slots are read from a list of `type` and `filler`, or from a mapping.
+    A `scenario` and an `action`, where both are given, go before an `intent`; slots are read from a list of `type` and `filler`, or from a mapping.
     """
     data = _read_json(value, dict, "an object with `intent` and `slots`")
-    if data.get("scenario") or data.get("action"):
-        scenario, action = str(data.get("scenario") or ""), str(data.get("action") or "")
-    else:
-        scenario, action = split_intent(str(data.get("intent") or ""))
+    names = {key: data.get(key) or "" for key in ("scenario", "action", "intent")}
+    for key, name in names.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{key} {str(name)[:60]!r}: expected a name")
+    scenario, action = split_intent(names["intent"])
+    if {"scenario", "action"} <= data.keys() and (names["scenario"] or names["action"]):
+        scenario, action = names["scenario"], names["action"]
     slots = data.get("slots") or []
     if isinstance(slots, dict):
         slots = [

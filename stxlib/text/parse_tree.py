@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from stxlib.text.escape import escape, unescape
 
 CLOSE = "]"
+_MAX_DEPTH = 100  # no parse is so deep, and a tree is walked by recursion
 _OPEN = re.compile(r"\[(?:IN|SL):\S+")
 
 
@@ -61,15 +62,21 @@ def repair_tree(parse: str) -> tuple[Tree | None, dict[str, int]]:
 
     outside   a word or bracket before the first opening bracket or after its closing one is dropped
     unclosed  a bracket that is still open at the end is closed there
+    too_deep  a bracket inside of 100 others is dropped
     no_tree   no bracket opens: there is no tree
     """
     # Nodes that are open, outermost first.
     open_nodes: list[tuple[str, list[Tree | str]]] = []
     root: Tree | None = None
-    outside = 0
+    outside = too_deep = dropped = 0
     for word in parse.split():
         if root is not None:
             outside += 1
+        elif word == CLOSE and dropped:
+            dropped -= 1
+        elif is_bracket(word) and word != CLOSE and len(open_nodes) == _MAX_DEPTH:
+            too_deep += 1
+            dropped += 1
         elif is_bracket(word) and word != CLOSE:
             open_nodes.append((word[1:], []))
         elif not open_nodes:
@@ -81,7 +88,7 @@ def repair_tree(parse: str) -> tuple[Tree | None, dict[str, int]]:
     unclosed = len(open_nodes)
     while open_nodes:
         root = _close(open_nodes)
-    counts = {"outside": outside, "unclosed": unclosed, "no_tree": int(root is None)}
+    counts = {"outside": outside, "unclosed": unclosed, "no_tree": int(root is None), "too_deep": too_deep}
     return root, {rule: count for rule, count in counts.items() if count}
 
 

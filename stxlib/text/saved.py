@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.text.lexicon import LexiconConfig
 from stxlib.text.normalize import NormalizationConfig
 from stxlib.text.phones import EspeakConfig, SubwordsConfig, UnitVocabulary
-from stxlib.text.target_vocabulary import TargetsConfig, TargetVocabulary
+from stxlib.text.target_vocabulary import TargetsConfig, TargetVocabulary, Task
 from stxlib.text.targets import Targets
-from stxlib.text.tokenizer import SentencePieceConfig, SubwordTokenizer
+from stxlib.text.tokenizer import SOS, SentencePieceConfig, SubwordTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,13 @@ class Units:
     config: UnitsConfig
     targets: Targets = field(default_factory=lambda: Targets(TargetVocabulary()))
     """labels <-> text; its symbols are tokens"""
+
+    def start_tokens(self, tasks: Iterable[Task], vocab_size: int) -> dict[str, int]:
+        """task -> the token with which a decoder of `vocab_size` tokens begins: the task's own, or <sos> where it has none (a plain
+        recognizer).
+        """
+        ids = {symbol: index for index, symbol in enumerate(self.tokens.symbols[:vocab_size])}
+        return {task: ids.get(self.targets.task_token(task), SOS) for task in tasks}
 
     def __post_init__(self) -> None:
         if missing := [symbol for symbol in self.targets.symbols if symbol not in self.tokens.config.symbols]:

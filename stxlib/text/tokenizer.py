@@ -8,7 +8,7 @@ import logging
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -119,6 +119,16 @@ class SubwordTokenizer:
         if message := tokenizer.cap_message:
             _logger.warning("warning: %s", message)
         return tokenizer
+
+    def extended(self, symbols: Iterable[str]) -> SubwordTokenizer:
+        """The same pieces, and more symbols after those that there are. ConfigError for one that is there already."""
+        added = tuple(symbols)
+        if twice := [symbol for symbol in added if symbol in self._symbol_ids]:
+            raise ConfigError(
+                f"tokens.symbols: {' '.join(twice)}: a symbol of the targets as well; leave it out"
+            )
+        config = replace(self.config, symbols=(*self.config.symbols, *added))
+        return SubwordTokenizer(self._model, config, self.normalization)
 
     @property
     def cap_message(self) -> str | None:

@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "untranscribed").mkdir()
     (tmp_path / "units.yaml").write_text(
         "normalization:\n  case: lower\n  punctuation: remove\n"
-        "tokens:\n  vocab_size: 40\n  symbols: [<asr>]\nunits:\n  kind: subwords\n"
+        "tokens:\n  vocab_size: 40\n  symbols: [<noise>]\nunits:\n  kind: subwords\n"
     )
     return tmp_path
 
@@ -53,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_writes_units_beside_the_data(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenize(data)
     units = load_units(data / "out")
-    assert units.tokens.decode(units.tokens.encode("Turn ON, the <asr> light")) == "turn on the <asr> light"
+    assert units.tokens.decode(units.tokens.encode("Turn ON, the <noise> light")) == "turn on the <noise> light"
     stream = read_table(data / "train" / "units")
     assert list(stream) == list(TRAIN)
     for utt, text in TRAIN.items():
@@ -143,7 +143,7 @@ def test_errors(data: Path) -> None:
         ConfigError, match=r"5 tokens cannot hold the characters of the text; at least \d+ are needed"
     ):
         tokenize(data, "--tokens.vocab_size", "5")
-    with pytest.raises(ConfigError, match="train: no text"):
+    with pytest.raises(ConfigError, match="train.? base: give text to learn from"):
         main(["--train", "--out", str(data / "out")])
 
 
@@ -177,8 +177,7 @@ def test_targets(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         *("<sentiment:Negative>", "<sentiment:Positive>", "<GPE>", "<PERSON>"),
         *("[IN:GO", "[SL:WHERE", "<join>", "<apart>", "]"),
     )
-    assert units.tokens.symbols[-len(targets.symbols) + 1 :] == targets.symbols[1:]
-    assert units.tokens.symbols.count("<asr>") == 1  # a configured symbol as well
+    assert units.tokens.symbols[-len(targets.symbols) - 1 :] == ("<noise>", *targets.symbols)
     assert targets.classes("intent") == ("alarm_set", "move")
 
     lines = capsys.readouterr().out.splitlines()
@@ -203,6 +202,24 @@ def test_targets(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(data / "out")
     tokenize(data, *options)
     assert contents(data / "out") == before and "targets.yaml" in before
+
+
+def test_symbols_are_added_to_other_units(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = label(data)
+    tokenize(data)
+    spelt = read_table(data / "train" / "units")
+    base = ["--base", str(data / "out"), "--sets", str(data / "dev"), "--out"]
+    main([*base, str(data / "more_units"), *options])
+    assert "dev: intent: 1 utterances have what the training set lacks" in capsys.readouterr().out
+    old, new = load_units(data / "out"), load_units(data / "more_units")
+    assert new.tokens.symbols == (*old.tokens.symbols, *new.targets.symbols)
+    assert new.units.symbols == old.units.symbols and len(new.targets.symbols) == 19
+    assert read_table(data / "train" / "units") == spelt
+    with pytest.raises(ConfigError, match="has symbols of targets already"):
+        main(["--base", str(data / "more_units"), "--out", str(data / "third"), *options])
+    (data / "units.yaml").write_text("tokens: {vocab_size: 40, symbols: [<slu>]}\n")
+    with pytest.raises(ConfigError, match="tokens.symbols: <slu>: a symbol of the targets as well; leave it out"):
+        tokenize(data, *options)
 
 
 def test_words_that_look_like_symbols_are_learnt_as_words(data: Path) -> None:

@@ -25,6 +25,7 @@ from stxlib.data.tables import read_table, write_table
 from stxlib.decode.recognizer import Recognizer
 from stxlib.errors import ConfigError, DataError
 from stxlib.text.saved import load_units
+from stxlib.text.tokenizer import SOS
 
 RATE = 16000
 TONES = {"low": 300.0, "middle": 900.0, "high": 2700.0}
@@ -146,8 +147,8 @@ def labelled(corpus: Path) -> Path:
             {utt: "loud" if "high" in text else "calm" for utt, text in texts.items()},
         )
     tasks = ["--targets.tasks", "asr", "intent", "slu", "ner", "sentiment"]
-    sets = ["--train", str(folder / "train" / "text"), "--labels", str(folder / "train")]
-    tokenize(["--config", str(corpus / "units.yaml"), *sets, *tasks, "--out", str(folder / "units")])
+    sets = ["--base", str(corpus / "units"), "--labels", str(folder / "train"), "--sets", str(folder / "dev")]
+    tokenize([*sets, *tasks, "--out", str(folder / "units")])
     return folder
 
 
@@ -219,6 +220,39 @@ def test_a_recognizer_learns_more_tasks_with_a_vocabulary_that_grows(
     assert not list((tmp_path / "decode").glob("nbest.?*"))
     greedy = decoded(second, labelled / "dev", tmp_path / "greedy", "--decoder.kind", "ctc_greedy")
     assert greedy.keys() == {"text"}
+
+
+def test_ctc_writes_tags_among_the_words(corpus: Path, labelled: Path, tmp_path: Path) -> None:
+    first, out = tmp_path / "first", tmp_path / "run"
+    main(command(corpus, first, steps=2))
+    tiny = ["--config", str(corpus / "tiny.yaml"), "--init", str(first), "--objective.ctc_task", "ner"]
+    main(understanding(labelled, out, *tiny, "--objective.tasks", "ner"))
+    assert (
+        len(load_file(out / "model.safetensors")["backbone.ctc.weight"])
+        == load_units(labelled / "units").tokens.vocab_size
+    )
+    for kind in ("ctc_greedy", "joint_beam"):
+        streams = decoded(out, labelled / "dev", tmp_path / kind, "--decoder.kind", kind)
+        assert streams.keys() == {"text", "entities"}
+    # The decoder may write words while CTC tags them: the vocabulary is the larger one then, too.
+    main(understanding(labelled, tmp_path / "both", *tiny, "--objective.tasks", "asr"))
+    recognizer = Recognizer.load(tmp_path / "both")
+    assert recognizer._starts["asr"] == recognizer.units.tokens.symbols.index("<asr>")
+    assert Recognizer.load(first)._starts["asr"] == SOS
+    with pytest.raises(ConfigError, match="objective.tasks: ner: the vocabulary .* was made for asr"):
+        main([*command(corpus, tmp_path / "no"), "--objective.ctc_task", "ner"])
+
+
+def test_a_network_of_ctc_alone_is_read_by_it(corpus: Path, tmp_path: Path) -> None:
+    main(command(corpus, tmp_path / "run", "--objective.ctc_weight", "1", steps=2))
+    assert decoded(
+        tmp_path / "run", corpus / "dev", tmp_path / "out", "--decoder.kind", "default"
+    ).keys() == {"text"}
+    assert "ctc_greedy" in (tmp_path / "out" / "summary.json").read_text()
+    with pytest.raises(
+        ConfigError, match="the attention decoder of this network was not trained; give ctc_greedy"
+    ):
+        decoded(tmp_path / "run", corpus / "dev", tmp_path / "out")
 
 
 def test_text_is_understood_without_audio(labelled: Path, tmp_path: Path) -> None:
@@ -296,8 +330,15 @@ def test_what_does_not_fit_together_is_told(corpus: Path, labelled: Path, tmp_pa
     (bare := tmp_path / "bare").mkdir()
     for stream in ("text", "wav.scp", "units"):
         write_table(bare / stream, read_table(corpus / "dev" / stream))
-    with pytest.raises(ConfigError, match=r"bare: slu: no stream semantics"):
+    with pytest.raises(
+        ConfigError, match=r"bare: slu: no stream semantics.*; label this set, or leave it out"
+    ):
         main(understanding(labelled, tmp_path / "d", *tiny, "--objective.tasks", "slu", "--dev", str(bare)))
+    write_table(bare / "semantics", {"dev00": "{}", "dev01": '{"slots": 3}', "dev02": "{}"})
+    with pytest.raises(DataError, match=r"bare/semantics:2: utterance 'dev01': slu: .*; correct the label"):
+        main(understanding(labelled, tmp_path / "e", *tiny, "--objective.tasks", "slu", "--dev", str(bare)))
+    with pytest.raises(ConfigError, match=r"is a data directory, whose tables would be overwritten"):
+        decode(["--model", str(tmp_path), "--data", str(labelled / "dev"), "--out", str(bare)])
 
 
 def test_a_run_begins_with_another_and_its_frozen_part_stays(

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from stxlib.data.batch import TextBatch
 from stxlib.data.text_loader import Sentence, TextBatchConfig, TextBatches, TextDevBatches
 from stxlib.errors import ConfigError, DataError
 
 SENTENCES = [
-    Sentence(f"utt{i:02}", [5 + i % 3] * (1 + i * 7 % 13), {"slu": [4, i + 4], "asr": [9] * (1 + i % 4)})
+    Sentence(f"utt{i:02}", [5 + i % 3] * (1 + i * 7 % 13), {"slu": [4, i + 4], "asr": [9] * (1 + i * 5 % 17)})
     for i in range(40)
 ]
 CONFIG = TextBatchConfig(batch_tokens=40)
@@ -17,7 +18,9 @@ def test_a_batch_holds_the_right_things() -> None:
     batches = TextBatches(SENTENCES, "train", config=CONFIG, seed=1, num_shards=1)
     seen: list[str] = []
     for batch in batches.iterate(0, batches.num_batches):
-        assert batch.source.ids.numel() <= 40 and batch.size == float(batch.source.lens.sum())
+        assert max(
+            ids.ids.numel() for ids in (batch.source, *batch.labels.values())
+        ) <= 40 and batch.size == float(batch.source.lens.sum())
         seen += batch.utts
         for row, utt in enumerate(batch.utts):
             assert batch.source.tolist()[row] == by_utt[utt].source
@@ -60,15 +63,17 @@ def test_what_cannot_be_learnt_is_left_out_by_reason() -> None:
 
 def test_the_worst_batch_is_as_large_as_any() -> None:
     batches = TextBatches(SENTENCES, "train", config=CONFIG, seed=1, num_shards=2)
-    worst = max(batches.worst_batch(shard).source.ids.numel() for shard in (0, 1))
-    assert all(
-        batch.source.ids.numel() <= worst for batch in batches.iterate(0, 3 * batches.num_batches, (0, 1))
-    )
+
+    def size(batch: TextBatch) -> int:
+        return max(sequences.ids.numel() for sequences in (batch.source, *batch.labels.values()))
+
+    worst = max(size(batches.worst_batch(shard)) for shard in (0, 1))
+    assert all(size(batch) <= worst for batch in batches.iterate(0, 3 * batches.num_batches, (0, 1)))
 
 
 def test_too_many_parts_and_bad_sizes_are_errors() -> None:
     with pytest.raises(
-        ConfigError, match=r"batch_tokens 40: .*raise batch_tokens \(to 117\), lower max_tokens"
+        ConfigError, match=r"batch_tokens 40: .*raise batch_tokens \(to 153\), lower max_tokens"
     ):
         TextBatches(SENTENCES, "train", config=CONFIG, seed=1, num_shards=9)
     with pytest.raises(ConfigError, match="batch_tokens: 0"):

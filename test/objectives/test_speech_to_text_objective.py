@@ -204,7 +204,7 @@ def test_several_tasks_are_a_sum_and_each_begins_with_its_own_token(objective: S
     assert both["count"] == one["count"] + other["count"] == 9 + 12
     assert both["ctc"] == pytest.approx(one["ctc"]) == pytest.approx(other["ctc"])
     assert both["asr_accuracy"] + both["slu_accuracy"] == both["token_accuracy"]
-    config = replace(objective.config, tasks=("asr", "slu"), task_weights=(1.0, 3.0))
+    config = replace(objective.config, tasks=("asr", "slu"), task_weights=("slu=3",))
     weighted = SpeechToTextObjective(objective.network, config, starts).eval()(batch)["attention"]
     assert float(weighted.detach().sum) == pytest.approx(one["attention"] + 3 * other["attention"], rel=1e-5)
     assert found(("slu",), {"slu": 6})["attention"] != pytest.approx(other["attention"], rel=1e-5)
@@ -239,7 +239,15 @@ def test_tasks_that_cannot_be_are_errors() -> None:
         SpeechToTextLossConfig(ctc_task="slu")
     with pytest.raises(ConfigError, match="tasks: asr asr; give each task once"):
         SpeechToTextLossConfig(tasks=("asr", "asr"))
-    with pytest.raises(
-        ConfigError, match="task_weights: 1 2 for the tasks asr; give a number above 0 for each"
-    ):
-        SpeechToTextLossConfig(task_weights=(1.0, 2.0))
+    with pytest.raises(ConfigError, match="task_weights: slu=0; expected task=number, above 0"):
+        SpeechToTextLossConfig(task_weights=("slu=0",))
+
+
+def test_ctc_alone(objective: SpeechToTextObjective) -> None:
+    alone = SpeechToTextObjective(
+        objective.network, replace(objective.config, ctc_weight=1.0, tasks=("slu",))
+    )
+    found = alone.eval()(BATCH)  # no labels of the decoder's task are needed
+    assert found.keys() == {"loss", "ctc", "unit_ctc"} and int(found["loss"].count) == 3 + 1 + 2 + 3
+    assert alone.inspect(BATCH).images.keys() == {"ctc", "unit_ctc"}
+    assert not any(p.requires_grad for p in alone.network.backbone.decoder.parameters())
