@@ -53,7 +53,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_writes_units_beside_the_data(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenize(data)
     units = load_units(data / "out")
-    assert units.tokens.decode(units.tokens.encode("Turn ON, the <noise> light")) == "turn on the <noise> light"
+    assert (
+        units.tokens.decode(units.tokens.encode("Turn ON, the <noise> light")) == "turn on the <noise> light"
+    )
     stream = read_table(data / "train" / "units")
     assert list(stream) == list(TRAIN)
     for utt, text in TRAIN.items():
@@ -218,7 +220,9 @@ def test_symbols_are_added_to_other_units(data: Path, capsys: pytest.CaptureFixt
     with pytest.raises(ConfigError, match="has symbols of targets already"):
         main(["--base", str(data / "more_units"), "--out", str(data / "third"), *options])
     (data / "units.yaml").write_text("tokens: {vocab_size: 40, symbols: [<slu>]}\n")
-    with pytest.raises(ConfigError, match="tokens.symbols: <slu>: a symbol of the targets as well; leave it out"):
+    with pytest.raises(
+        ConfigError, match="tokens.symbols: <slu>: a symbol of the targets as well; leave it out"
+    ):
         tokenize(data, *options)
 
 
