@@ -180,7 +180,11 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         state, told = final_state(config.out, average_best=config.trainer.average_best, prefix="network.")
         network.load_state_dict(state)
         saved = SavedConfig(
-            sizes=sizes, tasks=learning.tasks, ctc_task=learning.ctc_task, network=config.network
+            sizes=sizes,
+            tasks=learning.tasks,
+            ctc_task=learning.ctc_task,
+            words_first=learning.words_first,
+            network=config.network,
         )
         save_network(config.out, network, saved, units_dir=config.units)
         run_dir.log(f"{run_dir.name} saved {config.out}: {told}")

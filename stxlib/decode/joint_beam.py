@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,14 +95,40 @@ class JointBeam:
 
     @torch.inference_mode()
     def search(
-        self, encoded: Tensor, encoded_lens: Tensor, *, start: int = SOS, with_ctc: bool = True
+        self,
+        encoded: Tensor,
+        encoded_lens: Tensor,
+        *,
+        start: int = SOS,
+        with_ctc: bool = True,
+        contexts: Sequence[Sequence[int]] | None = None,
     ) -> list[list[Hypothesis]]:
         """Search; encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,).
 
-        start: token that the decoder begins with; with_ctc: whether the CTC output writes the same task.
+        start: token that the decoder begins with; with_ctc: whether the CTC output writes the same task; contexts: tokens that it has
+        read before, for each utterance.
 
         An utterance of no frames reads as nothing, with score 0: there is nothing to be asked about.
         """
+        contexts = contexts or [()] * len(encoded)
+        # The decoder's cache has no padding: utterances whose contexts are equally long are searched together.
+        groups: dict[int, list[int]] = {}
+        for index, context in enumerate(contexts):
+            groups.setdefault(len(context), []).append(index)
+        results: dict[int, list[Hypothesis]] = {}
+        for length, group in groups.items():
+            rows = torch.tensor(group, device=encoded.device)
+            read = torch.tensor([tuple(contexts[i]) for i in group], dtype=torch.int64, device=encoded.device)
+            found = self._search(
+                encoded[rows], encoded_lens[rows], start, with_ctc, read.view(len(group), length)
+            )
+            results |= dict(zip(group, found, strict=True))
+        return [results[index] for index in range(len(encoded))]
+
+    def _search(
+        self, encoded: Tensor, encoded_lens: Tensor, start: int, with_ctc: bool, context: Tensor
+    ) -> list[list[Hypothesis]]:
+        """context: (B, C), read before `start`."""
         config = self.config
         results = [[Hypothesis((), 0.0, {})] for _ in range(len(encoded))]
         heard = (encoded_lens > 0).nonzero()[:, 0]
@@ -113,8 +140,11 @@ class JointBeam:
         max_tokens = (lens * config.max_token_ratio).long().clamp(min=1)
         if ctc_weight > 0:
             ctc = CtcPrefixes.start(self.backbone.ctc_logits(encoded).float().log_softmax(-1), lens)
+        scorer = AttentionScorer(self.backbone, encoded, lens)
+        for tokens in context[heard].t():
+            scorer.step(tokens)
         found = beam_search(
-            [Weighted("attention", 1 - ctc_weight, AttentionScorer(self.backbone, encoded, lens))],
+            [Weighted("attention", 1 - ctc_weight, scorer)],
             ctc,
             ctc_weight,
             (max_tokens if with_ctc else max_tokens + _MORE_TOKENS).to(encoded.device),

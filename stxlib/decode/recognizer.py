@@ -122,6 +122,7 @@ class Recognizer:
             )
         else:
             self._decoder = JointBeam(network.backbone, cast(JointBeamConfig, config))
+        self._words_first = saved.words_first
         self._starts = {}
         if not isinstance(network, Classifier):
             self._starts = units.start_tokens(self.tasks, network.vocab_size)
@@ -216,16 +217,24 @@ class Recognizer:
             bad = ", ".join(utts[index] for index in (~finite).nonzero()[:, 0].tolist())
             raise DataError(f"utterances {bad}: the network's output is not finite; train it again")
         middle = self._now()
-        hypotheses = {task: self._search(task, encoded, encoded_lens) for task in self.tasks}
+        hypotheses: dict[Task, list[list[Hypothesis]]] = {}
+        for task in sorted(self.tasks, key=lambda task: task != "asr"):
+            contexts = None
+            if self._words_first and task != "asr":
+                contexts = [(self._starts["asr"], *best[0].tokens) for best in hypotheses["asr"]]
+            hypotheses[task] = self._search(task, encoded, encoded_lens, contexts)
+        hypotheses = {task: hypotheses[task] for task in self.tasks}
         return Recognition(hypotheses, middle - start, self._now() - middle)
 
-    def _search(self, task: Task, encoded: Tensor, encoded_lens: Tensor) -> list[list[Hypothesis]]:
+    def _search(
+        self, task: Task, encoded: Tensor, encoded_lens: Tensor, contexts: Sequence[Sequence[int]] | None
+    ) -> list[list[Hypothesis]]:
         if isinstance(self._decoder, ClassRanking):
             return self._decoder.search(task, encoded, encoded_lens)
         if isinstance(self._decoder, CtcGreedy):
             return self._decoder.search(encoded, encoded_lens)
         start, with_ctc = self._starts[task], task == self.ctc_task
-        return self._decoder.search(encoded, encoded_lens, start=start, with_ctc=with_ctc)
+        return self._decoder.search(encoded, encoded_lens, start=start, with_ctc=with_ctc, contexts=contexts)
 
     def _now(self) -> float:
         if self.device.type == "cuda":

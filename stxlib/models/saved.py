@@ -32,6 +32,8 @@ class SavedConfig:
     """what its decoder or its heads write; none where they were not trained"""
     ctc_task: str = "asr"
     """what its CTC output writes; empty where that was not trained"""
+    words_first: bool = False
+    """whether its decoder reads the words (task asr) before it writes another task"""
     network: NetworkConfig = field(default_factory=SpeechToTextConfig)
     """the network"""
 

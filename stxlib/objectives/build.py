@@ -35,6 +35,8 @@ class Learning:
     """names of the labels that CTC writes: each needs a frame"""
     ctc_task: str = ""
     """task that the CTC output on tokens learns"""
+    words_first: bool = False
+    """whether the decoder reads the words before it writes another task"""
 
 
 def written_tasks(config: ObjectiveConfig) -> tuple[Task, ...]:
@@ -86,6 +88,7 @@ def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> 
             config.tasks if config.ctc_weight < 1 else (),
             config.ctc_labels,
             config.ctc_task if config.ctc_weight else "",
+            config.words_first,
         )
     raise ConfigError(
         f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "

@@ -69,22 +69,43 @@ def decoder_loss(
     start: int,
     label_smoothing: float,
     token_dropout: float,
+    context: Sequences | None = None,
 ) -> DecoderLoss:
     """Cross-entropy of each token and of <eos>, given the true tokens before.
 
-    start: the token that the decoder reads first; token_dropout: share of the others that it reads as <unk>.
+    start: the token before the first one; token_dropout: share of the others that the decoder reads as <unk>; context: what it reads
+    before the start token, of which nothing is asked.
     """
     tokens_in, tokens_out, out_lens = shift_tokens(targets, start)
+    is_start = torch.zeros_like(tokens_in, dtype=torch.bool)
+    is_start[:, 0] = True
+    asked = length_mask(out_lens, tokens_in.shape[1])
+    in_lens = out_lens
+    if context is not None:
+        tokens_in, is_start, asked = (
+            _after(context, x, fill)
+            for x, fill in ((tokens_in, context.ids), (is_start, False), (asked, False))
+        )
+        is_start[:, 0] = True  # the first token of the context tells of its task
+        in_lens = out_lens + context.lens
     if token_dropout > 0:
         dropped = torch.rand(tokens_in.shape, device=tokens_in.device) < token_dropout
-        dropped[:, 0] = False
-        tokens_in = tokens_in.masked_fill(dropped, UNK)
-    logits = backbone.decoder_logits(encoded, encoded_lens, tokens_in, out_lens)
-    valid = length_mask(out_lens, tokens_out.shape[1])
-    logits, labels = logits[valid].float(), tokens_out[valid]
+        tokens_in = tokens_in.masked_fill(dropped & ~is_start, UNK)
+    logits = backbone.decoder_logits(encoded, encoded_lens, tokens_in, in_lens)[asked].float()
+    labels = tokens_out[length_mask(out_lens, tokens_out.shape[1])]
     loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
     correct = (logits.detach().argmax(1) == labels).sum()
     return DecoderLoss(loss, correct, out_lens.sum())
+
+
+def _after(context: Sequences, x: Tensor, fill: Tensor | bool) -> Tensor:
+    """x: (B, U). Returns (B, C + U): in each row x after so many places of `fill` as the row's context is long."""
+    num_rows, num_places = x.shape
+    size = context.ids.shape[1]
+    joined = torch.zeros(num_rows, size + num_places, dtype=x.dtype, device=x.device)
+    joined[:, :size] = fill
+    places = context.lens[:, None] + torch.arange(num_places, device=x.device)
+    return joined.scatter(1, places, x)
 
 
 def shift_tokens(targets: Sequences, start: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -32,6 +32,9 @@ class SpeechToTextLossConfig:
     task_weights: tuple[str, ...] = ()
     """`task=weight` (slu=2 sentiment=3), where the loss of a task shall not count 1: a target of few tokens may need more. Those of tasks
     that are not learnt are of no account"""
+    words_first: bool = False
+    """before it writes another task, the decoder reads the words (as task asr, which must be one of the tasks): meaning is then taken from
+    words and speech. In decoding these are the words that it has recognized"""
     ctc_task: Task = "asr"
     """what the CTC output learns to write, in the order in which it is heard: asr, or ner (words with tags)"""
     ctc_weight: float = 0.4
@@ -47,6 +50,8 @@ class SpeechToTextLossConfig:
 
     def __post_init__(self) -> None:
         check_tasks(self.tasks, self.task_weights)
+        if self.words_first and "asr" not in self.tasks:
+            raise ConfigError(f"words_first: asr is not among the tasks {' '.join(self.tasks)}; add it")
         if self.ctc_task not in ("asr", "ner"):
             raise ConfigError(
                 f"ctc_task: {self.ctc_task} is not written in the order of speech; use asr or ner"
@@ -111,6 +116,7 @@ class SpeechToTextObjective(nn.Module):
                 start=start,
                 label_smoothing=config.label_smoothing,
                 token_dropout=config.token_dropout if self.training else 0.0,
+                context=self._words(batch) if config.words_first and task != "asr" else None,
             )
             for task, start in self.starts.items()
         }
@@ -175,6 +181,12 @@ class SpeechToTextObjective(nn.Module):
             references=references,
             hypotheses=hypotheses,
         )
+
+    def _words(self, batch: SpeechBatch) -> Sequences:
+        """The words as the decoder writes them, with the token of their task before them."""
+        words = batch.labels["asr"]
+        first = torch.full_like(words.lens, self.starts["asr"])[:, None]
+        return Sequences(torch.cat([first, words.ids], dim=1), words.lens + 1)
 
     def _check_lengths(self, batch: SpeechBatch, latent_lens: Tensor) -> None:
         needed = torch.zeros_like(latent_lens)

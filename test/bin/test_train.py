@@ -21,11 +21,12 @@ from stxlib.bin.decode import main as decode
 from stxlib.bin.tokenize import main as tokenize
 from stxlib.bin.train import main, stage_name
 from stxlib.bin.transcribe import main as transcribe
+from stxlib.data.data_dir import DataDir
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.recognizer import Recognizer
 from stxlib.errors import ConfigError, DataError
 from stxlib.text.saved import load_units
-from stxlib.text.tokenizer import SOS
+from stxlib.text.tokenizer import EOS, SOS
 
 RATE = 16000
 TONES = {"low": 300.0, "middle": 900.0, "high": 2700.0}
@@ -220,6 +221,32 @@ def test_a_recognizer_learns_more_tasks_with_a_vocabulary_that_grows(
     assert not list((tmp_path / "decode").glob("nbest.?*"))
     greedy = decoded(second, labelled / "dev", tmp_path / "greedy", "--decoder.kind", "ctc_greedy")
     assert greedy.keys() == {"text"}
+
+
+def test_words_are_read_before_meaning_is_written(corpus: Path, labelled: Path, tmp_path: Path) -> None:
+    first, out = tmp_path / "first", tmp_path / "run"
+    main(command(corpus, first, steps=2))
+    tiny = ["--config", str(corpus / "tiny.yaml"), "--init", str(first), "--objective.words_first", "true"]
+    main(understanding(labelled, out, *tiny, "--objective.tasks", "slu", "asr"))
+    decoded(out, labelled / "dev", tmp_path / "decode")
+    recognizer = Recognizer.load(out)
+    starts = recognizer._starts
+    words = {
+        line["utt"]: line["hypotheses"][0]["tokens"]
+        for line in map(json.loads, (tmp_path / "decode" / "nbest.asr").open())
+    }
+    for line in map(json.loads, (tmp_path / "decode" / "nbest").open()):
+        wave = torch.from_numpy(DataDir(labelled / "dev").load_wave(line["utt"], RATE))
+        with torch.no_grad():
+            encoded, lens = recognizer.network.encode(wave[None], torch.tensor([len(wave)]))
+            written = line["hypotheses"][0]["tokens"]
+            before = [starts["asr"], *words[line["utt"]], starts["slu"]]
+            read = torch.tensor([[*before, *written]])
+            log_probs = recognizer.network.backbone.decoder_logits(
+                encoded, lens, read, torch.tensor([read.shape[1]])
+            )[0].log_softmax(1)[len(before) - 1 :]
+        score = sum(float(row[token]) for row, token in zip(log_probs, [*written, EOS], strict=True))
+        assert line["hypotheses"][0]["score"] == pytest.approx(score, abs=1e-3)
 
 
 def test_ctc_writes_tags_among_the_words(corpus: Path, labelled: Path, tmp_path: Path) -> None:

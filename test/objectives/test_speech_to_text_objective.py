@@ -251,3 +251,31 @@ def test_ctc_alone(objective: SpeechToTextObjective) -> None:
     assert found.keys() == {"loss", "ctc", "unit_ctc"} and int(found["loss"].count) == 3 + 1 + 2 + 3
     assert alone.inspect(BATCH).images.keys() == {"ctc", "unit_ctc"}
     assert not any(p.requires_grad for p in alone.network.backbone.decoder.parameters())
+
+
+def test_words_are_read_before_another_task_is_written(objective: SpeechToTextObjective) -> None:
+    """Against one utterance at a time, written out; and what is asked of the words stays what it was."""
+    targets = [[8], [7, 5], [6, 6, 6]]
+    batch = replace(BATCH, labels=BATCH.labels | {"slu": Sequences.of(targets)})
+    config = replace(objective.config, tasks=("asr", "slu"), label_smoothing=0.0)
+    starts = {"asr": 4, "slu": 5}
+    plain = SpeechToTextObjective(objective.network, config, starts).eval()(batch)
+    found = SpeechToTextObjective(objective.network, replace(config, words_first=True), starts).eval()(batch)
+    network, expected = objective.network, 0.0
+    with torch.no_grad():
+        for row, (words, target) in enumerate(zip(BATCH.labels["asr"].tolist(), targets, strict=True)):
+            lens = BATCH.wave_lens[row : row + 1]
+            encoded, encoded_lens = network.encode(BATCH.waves[row : row + 1, : lens[0]], lens)
+            read = torch.tensor([[4, *words, 5, *target]])
+            logits = network.backbone.decoder_logits(
+                encoded, encoded_lens, read, torch.tensor([read.shape[1]])
+            )[0]
+            log_probs = logits.log_softmax(1)[len(words) + 1 :]
+            expected -= sum(float(p[t]) for p, t in zip(log_probs, [*target, 3], strict=True))
+    asr = SpeechToTextObjective(objective.network, replace(config, tasks=("asr",)), starts).eval()(batch)
+    attention = float(found["attention"].detach().sum)
+    assert attention == pytest.approx(float(asr["attention"].detach().sum) + expected, rel=1e-5)
+    assert attention != pytest.approx(float(plain["attention"].detach().sum), rel=1e-5)
+    assert found["loss"].count == plain["loss"].count
+    with pytest.raises(ConfigError, match="words_first: asr is not among the tasks slu; add it"):
+        SpeechToTextLossConfig(tasks=("slu",), words_first=True)
