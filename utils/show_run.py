@@ -19,7 +19,7 @@ import yaml
 
 from stxlib.errors import DataError, run
 from stxlib.report.results_md import duration
-from stxlib.report.rows import entry_cells, entry_header, metrics_of, order_decodes
+from stxlib.report.rows import metric_title, metrics_of, order_decodes, run_table
 from stxlib.report.runs import Run, read_run
 from stxlib.score.table import text_table
 
@@ -58,9 +58,9 @@ def describe(item: Run) -> str:
     }
     lines += [f"  {name}: {value}" for name, value in facts.items() if value]
     for metric in metrics_of([item]):
-        found = [(d, d.scores[metric]) for d in order_decodes(item.decodes) if metric in d.scores]
-        rows = [[decode.name, *entry_cells(entry)] for decode, entry in found]
-        lines += ["", text_table([metric.upper(), *entry_header(found[0][1])], rows).rstrip()]
+        found = {d.name: d.scores[metric] for d in order_decodes(item.decodes) if metric in d.scores}
+        header, rows = run_table(found)
+        lines += ["", text_table([metric_title(metric), *header[1:]], rows).rstrip()]
     return "\n".join([*lines, ""])
 
 

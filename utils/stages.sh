@@ -316,10 +316,10 @@ stx_check_variant() { # a misspelt variant would otherwise be the plain system
   case $variant in
     asr | intent | slu | ner | sentiment | parse | multi) stx_usage_error "--variant $variant: this is a task; give --task $variant" ;;
   esac
-  for file in "conf/$system"/{pretrain,synthesis,train}."$variant".yaml; do
+  for file in "conf/$system"/*."$variant".yaml; do
     if [[ -e $file ]]; then return; fi
   done
-  for file in "conf/$system"/{pretrain,synthesis,train}.*.yaml; do
+  for file in "conf/$system"/*.*.yaml; do
     case $file in
       *.intent.yaml | *.slu.yaml | *.ner.yaml | *.sentiment.yaml | *.parse.yaml | *.multi.yaml) ;;
       *) if [[ -e $file ]]; then found+=" $file"; fi ;;

@@ -169,7 +169,7 @@ def test_multi_is_what_the_training_set_is_labelled_with(recipe: Path, tmp_path:
     ("options", "message"),
     [
         (["--variant", "multi"], "--variant multi: this is a task; give --task multi"),
-        (["--variant", "greedy"], "there is no conf/asr/<stage>.greedy.yaml"),
+        (["--variant", "narrow"], "there is no conf/asr/<stage>.narrow.yaml"),
         (["--variant", "pooled"], "give --task intent or --task sentiment"),
         (
             ["--system", "nlu", "--decoders", "greedy"],
