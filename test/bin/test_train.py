@@ -443,3 +443,36 @@ def test_two_processes_make_the_updates_of_one(corpus: Path, tmp_path: Path) -> 
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", ["speech", "text"])
+def test_several_tasks_are_learnt_by_two_processes_as_by_one(
+    corpus: Path, labelled: Path, tmp_path: Path, reads: str
+) -> None:
+    """Speech with words first and a frozen encoder; text: both with parts that are not trained."""
+    yaml = tmp_path / "config.yaml"
+    block = "{num_layers: 1, dim: 16, num_heads: 2, ff_dim: 16, dropout: 0}"
+    backbone = f"backbone: {{conformer: {block}, decoder: {block}}}"
+    trainer = "trainer: {max_steps: 3, ema_decay: 0, average_best: 1}\n"
+    yaml.write_text(
+        trainer
+        + (
+            f"network: {{encoder: {{conv_channels: 4, conformer: {block}}}, {backbone}}}\n"
+            "objective: {tasks: [asr, slu, sentiment], words_first: true, unit_ctc_weight: 0}\n"
+            "freeze: [encoder.*]\nbatches: {batch_seconds: 10, num_workers: 0}\n"
+            if reads == "speech"
+            else f"network: {{kind: text_to_text, embedding: {{dim: 16}}, {backbone}}}\n"
+            "objective: {kind: text_to_text, tasks: [slu, sentiment]}\nbatches: {kind: text, batch_tokens: 60}\n"
+        )
+    )
+    paths = {"train": labelled / "train", "dev": labelled / "dev", "units": labelled / "units"}
+    words = ["--config", str(yaml), "--device", "cpu"]
+    words += [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    main([*words, "--out", str(tmp_path / "one")])
+    process = start([*words, "--out", str(tmp_path / "two")], processes=2)
+    log, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, log
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=2e-5)
