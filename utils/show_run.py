@@ -2,7 +2,7 @@
 """Show what a run is and what it reached; of several runs, also the settings in which they differ.
 
     utils/show_run.py exp/asr/seed1/train
-    utils/show_run.py exp/asr/seed1/train exp/lasyn/seed1/train
+    utils/show_run.py exp/asr/seed1/train exp/asr.multi/seed1/train
 
 Whether one is better than the other is for `python -m stxlib.bin.compare` to say.
 """

@@ -297,8 +297,11 @@ list_metrics() {
 
 stx_check_task() {
   if [[ $system:$task == nlu:asr ]]; then stx_usage_error "--task asr: nlu reads text, and has nothing to recognize; choose another"; fi
+  if [[ $system:$task == asr:asr ]]; then task=; fi # what asr writes without a task
   case $variant:$task in
-    pooled:intent | pooled:sentiment) ;;
+    pooled:intent | pooled:sentiment)
+      if [[ ${decoders-joint} != joint ]]; then stx_usage_error "--decoders $decoders: a pooled classifier has one way, joint"; fi
+      ;;
     pooled:*) stx_usage_error "--variant pooled tells classes apart: give --task intent or --task sentiment" ;;
   esac
 }

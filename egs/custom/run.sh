@@ -53,7 +53,7 @@ if stage 2 units "learn subwords, and spell every text in units"; then
   fi
   if [[ ${tasks[*]} != asr ]]; then
     labelled=("$data/train") from=(--base "$exp/units" --sets "$data/dev")
-    if [[ $system == nlu ]]; then from=(--train "$words/text"); fi
+    if [[ $system == nlu ]]; then from=(--train "$words/text" --sets "$data/train" "$data/dev"); fi
     if [[ $system == nlu && -n $text ]]; then labelled+=("$data/text_only"); fi
     run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config "$(conf units)" "${from[@]}" \
       --targets.tasks "${tasks[@]}" --labels "${labelled[@]}" --out "$units"
@@ -63,8 +63,11 @@ fi
 if stage 3 pretrain "train the speech model"; then
   case $system in
     nlu) say "nlu reads text: there is no speech model to train" ;;
-    *) run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$words" --dev "$words_dev" \
-      --units "$exp/units" ${init:+--init "$init"} --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes" ;;
+    *)
+      if [[ $variant == transfer ]]; then require init; fi
+      run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$words" --dev "$words_dev" \
+        --units "$exp/units" ${init:+--init "$init"} --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes"
+      ;;
   esac
 fi
 

@@ -45,7 +45,7 @@ class CompareConfig:
     train_text: Path | None = None
     "`text` of the training set, for the figures on rare words"
     allow_missing: bool = False
-    "count an utterance without a prediction as an empty prediction in place of stopping (slurp: leave it out)"
+    "count an utterance without a prediction as an empty prediction in place of stopping (slurp leaves it out, and both systems must then have the same)"
     format: Format = "auto"
     "how references and predictions are written; auto looks at each"
     load_gold: bool = False

@@ -61,7 +61,13 @@ class TokenizeConfig(UnitsConfig):
 
     def __post_init__(self) -> None:
         if bool(self.train) == (self.base is not None):
-            raise ConfigError("train, base: give text to learn from (--train), or a folder of units (--base)")
+            raise ConfigError(
+                "give text to learn from (--train) or a folder of units (--base), one of the two and not both"
+            )
+        if self.base is not None and self.base.resolve() == self.out.resolve():
+            raise ConfigError(
+                f"--out {self.out}: is the folder of --base, which others begin with; give another"
+            )
         if self.num_jobs < 0:
             raise ConfigError(f"num_jobs: {self.num_jobs}; expected 0 or more")
 
@@ -105,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         notes.extend(more)
     for path in dict.fromkeys((*config.labels, *texts)):
         notes.extend(notes_on(targets, path))
-    print("\n".join([*_align(rows), *notes]))
+    print("\n".join([*(_align(rows) if len(rows) > 1 else []), *notes]))
 
 
 def extend(config: TokenizeConfig, base: Path) -> None:

@@ -48,7 +48,7 @@ class TranscribeConfig:
     segments: bool = False
     """print a line for each piece, `<path><tab><start><tab><end><tab><text>`, times in seconds"""
     labels: bool = False
-    """print all that the network understands (text, intent, semantics, entities, sentiment) as a JSON object in place of the text, for
+    """print all that the network understands (text, intent, semantics, entities, sentiment, parse) as a JSON object in place of the text, for
     each piece"""
     decoder: DefaultDecoderConfig | JointBeamConfig | CtcGreedyConfig | ClassesConfig = field(
         default_factory=DefaultDecoderConfig

@@ -72,6 +72,8 @@ def read_data_dir(where: Path, streams: Sequence[str], side: Side) -> Labels:
     if not places:
         path = where / streams[0] if where.is_dir() or not where.suffix else where
         others = f", nor {' or '.join(streams[1:])}" if len(streams) > 1 else ""
+        if not (path.exists() or path.parent.exists()) or path.suffix in (".jsonl", ".tsv", ".gz"):
+            raise DataError(f"{path}: there is no such file or folder; check the path")
         raise DataError(f"{path}: no such table{others}; expected lines of '<utterance> <{streams[0]}>'")
     tables = {stream: read_table(path, allow_empty=side == "hyp") for stream, path in places.items()}
     return Labels(source=where, streams=tables, places=places)

@@ -145,7 +145,7 @@ def test_errors(data: Path) -> None:
         ConfigError, match=r"5 tokens cannot hold the characters of the text; at least \d+ are needed"
     ):
         tokenize(data, "--tokens.vocab_size", "5")
-    with pytest.raises(ConfigError, match="train.? base: give text to learn from"):
+    with pytest.raises(ConfigError, match="one of the two and not both"):
         main(["--train", "--out", str(data / "out")])
 
 
@@ -217,6 +217,8 @@ def test_symbols_are_added_to_other_units(data: Path, capsys: pytest.CaptureFixt
     assert new.tokens.symbols == (*old.tokens.symbols, *new.targets.symbols)
     assert new.units.symbols == old.units.symbols and len(new.targets.symbols) == 19
     assert read_table(data / "train" / "units") == spelt
+    with pytest.raises(ConfigError, match="out: is the folder of --base"):
+        main([*base, str(data / "out"), *options])
     with pytest.raises(ConfigError, match="has symbols of targets already"):
         main(["--base", str(data / "more_units"), "--out", str(data / "third"), *options])
     (data / "units.yaml").write_text("tokens: {vocab_size: 40, symbols: [<slu>]}\n")

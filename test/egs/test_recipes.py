@@ -160,6 +160,10 @@ def test_multi_is_what_the_training_set_is_labelled_with(recipe: Path, tmp_path:
         (train / stream).touch()
     options = ["--dry_run", "--task", "multi", "--data", str(tmp_path / "data"), *NEEDED.get(recipe.name, [])]
     assert "--objective.tasks asr intent sentiment " in run(recipe, *options).stdout
+    plain = run(
+        recipe, "--dry_run", "--task", "asr", "--data", str(tmp_path / "data"), *NEEDED.get(recipe.name, [])
+    )
+    assert "exp/asr/seed1/train" in plain.stdout and "exp/units.asr" not in plain.stdout
     wrong = run(recipe, "--dry_run", "--system", "nlu", "--task", "asr", *NEEDED.get(recipe.name, []))
     assert wrong.returncode == 2 and "nlu reads text, and has nothing to recognize" in wrong.stderr
 
@@ -176,6 +180,10 @@ def test_multi_is_what_the_training_set_is_labelled_with(recipe: Path, tmp_path:
             "--decoders greedy: there is no conf/nlu/decode.greedy.yaml",
         ),
         (["--system", "nlu"], "train is not labelled, and nlu has nothing to learn"),
+        (
+            ["--variant", "pooled", "--task", "intent", "--decoders", "greedy"],
+            "a pooled classifier has one way",
+        ),
     ],
 )
 def test_what_a_recipe_cannot_do_is_told_at_once(

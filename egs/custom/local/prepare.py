@@ -76,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         summaries = [DataDir(folder).summary() for folder in sorted(draft.iterdir())]
     for summary in summaries:
         print(str(summary).replace(str(draft), str(config.out)))
+    here = {Path(summary.name).name: {*summary.streams} & {*STREAMS} for summary in summaries}
+    for stream in sorted({*here["dev"]} - here["train"]):
+        print(f"note: train has no {stream}, which dev has: nothing of it will be learnt")
 
 
 def find_sets(config: PrepareConfig) -> dict[str, Path]:
