@@ -367,10 +367,12 @@ def test_real_texts(test_data: Path, tmp_path: Path, name: str, labels: set[str]
 
 
 def test_labels_that_train_lacks_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
     for name, key in (("train", "slotz"), ("dev", "slots"), ("test", "slots")):
         rows = [{"text": f"{name} {i}", "intent": "a_b", key: []} for i in range(2)]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    prepare.main(["--corpus", str(tmp_path), "--out", str(tmp_path / "out" / "data")])
+        (corpus / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prepare.main(["--corpus", str(corpus), "--out", str(tmp_path / "data")])
     assert (
         "note: train has no semantics, which dev has: nothing of it will be learnt" in capsys.readouterr().out
     )
