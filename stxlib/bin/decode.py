@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     decoder = config.decoder
     if isinstance(decoder, DefaultDecoderConfig):
         decoder = default_decoder(config.model)
-    recognizer = Recognizer.load(config.model, decoder)  # before anything is written: does it fit?
+    recognizer = Recognizer.load(config.model, decoder, device)  # before anything is written: does it fit?
     if not data.has("text" if recognizer.reads_text else "wav.scp"):
         needed = "text, and the network reads text" if recognizer.reads_text else "wav.scp"
         raise DataError(
@@ -156,7 +156,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if device.type == "cuda" and num_jobs > 1:
         print(f"decode: on the GPU one process decodes; num_jobs {num_jobs} is for CPUs")
         num_jobs = 1
-    parts = decode_parts(config, decoder, device, num_jobs)
+    if num_jobs == 1:
+        parts = [decode_part(config, recognizer, 0, 1)]
+    else:
+        parts = decode_parts(config, decoder, device, num_jobs)
     utts = {utt: decoded for part in parts for utt, decoded in part.utts.items()}
     unreadable = {utt: message for part in parts for utt, message in part.unreadable.items()}
     missing = set(data.utts) - utts.keys() - unreadable.keys()
@@ -186,13 +189,12 @@ def decode_parts(
     config: DecodeConfig, decoder: DecoderConfig, device: torch.device, num_jobs: int
 ) -> list[Part]:
     """Decode every num_jobs-th batch in each of num_jobs processes."""
-    if num_jobs == 1:
-        return [decode_part(config, decoder, str(device), 0, 1)]
     # Not forked: a forked process inherits locks of torch's thread pools and may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(num_jobs, mp_context=context) as pool:
         futures = [
-            pool.submit(decode_part, config, decoder, str(device), part, num_jobs) for part in range(num_jobs)
+            pool.submit(load_and_decode, config, decoder, str(device), part, num_jobs)
+            for part in range(num_jobs)
         ]
         try:
             return [future.result() for future in futures]
@@ -202,12 +204,18 @@ def decode_parts(
             ) from None
 
 
-def decode_part(config: DecodeConfig, decoder: DecoderConfig, device: str, part: int, num_parts: int) -> Part:
+def load_and_decode(
+    config: DecodeConfig, decoder: DecoderConfig, device: str, part: int, num_parts: int
+) -> Part:
+    """What a process of its own does."""
+    return decode_part(config, Recognizer.load(config.model, decoder, device), part, num_parts)
+
+
+def decode_part(config: DecodeConfig, recognizer: Recognizer, part: int, num_parts: int) -> Part:
     """Decode every num_parts-th batch from `part` on, in this process and with one thread."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the results do not depend on how many cores there are
     try:
-        recognizer = Recognizer.load(config.model, decoder, device)
         start = time.perf_counter()
         batches = source_batches(config, recognizer, part, num_parts)
         utts: dict[str, Decoded] = {}

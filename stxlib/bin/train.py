@@ -97,9 +97,9 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     import torch
 
     from stxlib.data.data_dir import DataDir
-    from stxlib.models.networks import build_network
+    from stxlib.models.networks import build_network, speech_encoder
     from stxlib.models.saved import SavedConfig, save_network
-    from stxlib.objectives.build import build_objective, check_tasks, sizes_of, speech_encoder
+    from stxlib.objectives.build import build_objective, check_tasks, sizes_of
     from stxlib.objectives.training_data import Given, speech_batches, text_batches
     from stxlib.text.saved import load_units
     from stxlib.train.best import final_state

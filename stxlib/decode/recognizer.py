@@ -19,11 +19,9 @@ from stxlib.decode.hypothesis import Hypothesis
 from stxlib.decode.joint_beam import JointBeam, JointBeamConfig
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.classifier import Classifier
-from stxlib.models.networks import Network
+from stxlib.models.networks import Network, speech_encoder
 from stxlib.models.saved import SavedConfig, load_network, read_saved
 from stxlib.models.speech_to_text import SpeechToText
-from stxlib.models.text_to_text import TextToText
-from stxlib.nn.token_embedding import TokenEmbedding
 from stxlib.text.saved import Units, load_units
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.targets import Decoded
@@ -142,7 +140,7 @@ class Recognizer:
     @property
     def reads_text(self) -> bool:
         """Whether it takes tokens of text, and not waves."""
-        return isinstance(self.network, TextToText) or isinstance(self.network.encoder, TokenEmbedding)
+        return speech_encoder(self.network) is None
 
     @property
     def sample_rate(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stxlib.models.classifier import Classifier, ClassifierConfig
+from stxlib.models.speech_encoder import SpeechEncoder
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.models.text_to_text import TextToText, TextToTextConfig
 
@@ -31,3 +32,9 @@ def build_network(config: NetworkConfig, sizes: NetworkSizes, tasks: tuple[str, 
     if isinstance(config, TextToTextConfig):
         return TextToText(config, sizes.vocab_size)
     return Classifier(config, sizes.vocab_size, dict(zip(tasks, sizes.num_classes, strict=True)))
+
+
+def speech_encoder(network: Network) -> SpeechEncoder | None:
+    """The part that takes waves; None in a network that takes text."""
+    encoder = None if isinstance(network, TextToText) else network.encoder
+    return encoder if isinstance(encoder, SpeechEncoder) else None

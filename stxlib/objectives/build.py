@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from stxlib.errors import ConfigError
 from stxlib.models.classifier import Classifier
 from stxlib.models.networks import Network, NetworkSizes
-from stxlib.models.speech_encoder import SpeechEncoder
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
@@ -94,9 +91,3 @@ def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> 
         f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "
         "speech_to_text and speech_to_text, text_to_text and text_to_text, or classification and classifier"
     )
-
-
-def speech_encoder(network: nn.Module) -> SpeechEncoder | None:
-    """The part that takes waves; None in a network that takes text."""
-    encoder = getattr(network, "encoder", None)
-    return encoder if isinstance(encoder, SpeechEncoder) else None

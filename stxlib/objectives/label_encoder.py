@@ -17,6 +17,11 @@ def vocab_size(units: Units, tasks: Collection[Task]) -> int:
     return units.tokens.vocab_size - (len(units.targets.symbols) if plain else 0)
 
 
+def streams_of_tasks(units: Units, tasks: Iterable[Task], present: Collection[str]) -> tuple[str, ...]:
+    """Streams that the targets of these tasks are made of, of those present. ValueError where some are missing."""
+    return tuple(dict.fromkeys(stream for task in tasks for stream in units.targets.streams(task, present)))
+
+
 class LabelError(ValueError):
     """A label that no target can be made of."""
 
@@ -35,10 +40,10 @@ class TokenLabels:
 
     def streams(self, present: Collection[str]) -> tuple[str, ...]:
         """Streams to be read, of those present in a data directory. ValueError where some are missing."""
-        found = [stream for task in self.tasks for stream in self.units.targets.streams(task, present)]
+        found = streams_of_tasks(self.units, self.tasks, present)
         if self.with_units and UNITS not in present:
             raise ValueError("no stream units; run stage 2 (units) on this set")
-        return tuple(dict.fromkeys([*found, *([UNITS] if self.with_units else [])]))
+        return (*found, UNITS) if self.with_units else found
 
     def __call__(self, values: Mapping[str, str]) -> dict[str, list[int]]:
         """values: stream -> value of one utterance. Returns name -> ids, none for a task with a class that training does not have.
@@ -72,8 +77,7 @@ class ClassLabels:
 
     def streams(self, present: Collection[str]) -> tuple[str, ...]:
         """Streams to be read, of those present in a data directory. ValueError where some are missing."""
-        found = [stream for task in self.tasks for stream in self.units.targets.streams(task, present)]
-        return tuple(dict.fromkeys(found))
+        return streams_of_tasks(self.units, self.tasks, present)
 
     def __call__(self, values: Mapping[str, str]) -> dict[str, list[int]]:
         """values: stream -> value of one utterance. Returns task -> [index of its class]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,8 @@ from stxlib.data.batch import Sequences
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
 from stxlib.ops.masks import length_mask
-from stxlib.text.target_vocabulary import TASKS
+from stxlib.ratio import Ratio
+from stxlib.text.target_vocabulary import TASKS, Task
 from stxlib.text.tokenizer import BLANK, EOS, UNK
 
 
@@ -49,6 +50,21 @@ def read_weights(weights: Sequence[str]) -> dict[str, float]:
             )
         found[task] = weight
     return found
+
+
+def task_figures(
+    losses: Mapping[Task, DecoderLoss], weights: Mapping[str, float]
+) -> tuple[Tensor, dict[str, Ratio]]:
+    """The weighted sum (weight 1 where none is given) of the losses of some tasks, nats; and figures: `token_accuracy` over all tasks, whose
+    count is that of the loss as well, and `<task>_accuracy` where there are several.
+    """
+    loss = torch.stack([weights.get(task, 1.0) * one.loss for task, one in losses.items()]).sum()
+    correct = torch.stack([one.correct for one in losses.values()]).sum()
+    count = torch.stack([one.count for one in losses.values()]).sum()
+    figures = {"token_accuracy": Ratio(correct, count)}
+    if len(losses) > 1:
+        figures |= {f"{task}_accuracy": Ratio(one.correct, one.count) for task, one in losses.items()}
+    return loss, figures
 
 
 def ctc_loss(logits: Tensor, lens: Tensor, targets: Sequences) -> Tensor:

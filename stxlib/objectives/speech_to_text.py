@@ -15,7 +15,14 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.inspection import Inspection
 from stxlib.objectives.label_encoder import UNITS
-from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_loss, read_weights, shift_tokens
+from stxlib.objectives.sequence_loss import (
+    check_tasks,
+    ctc_loss,
+    decoder_loss,
+    read_weights,
+    shift_tokens,
+    task_figures,
+)
 from stxlib.ops.align import min_ctc_frames
 from stxlib.ops.ctc_path import best_paths
 from stxlib.ratio import Ratio
@@ -85,6 +92,7 @@ class SpeechToTextObjective(nn.Module):
         super().__init__()
         self.network = network
         self.config = config
+        self.weights = read_weights(config.task_weights)
         tasks = config.tasks if config.ctc_weight < 1 else ()
         self.starts = {task: (starts or {}).get(task, SOS) for task in tasks}
         for output, weight in (
@@ -107,6 +115,7 @@ class SpeechToTextObjective(nn.Module):
         )
         self._check_lengths(batch, latent_lens)
         encoded, encoded_lens = network.backbone.encode(latents, latent_lens)
+        words = self._words(batch) if config.words_first and self.starts else None
         decoded = {
             task: decoder_loss(
                 network.backbone,
@@ -116,18 +125,16 @@ class SpeechToTextObjective(nn.Module):
                 start=start,
                 label_smoothing=config.label_smoothing,
                 token_dropout=config.token_dropout if self.training else 0.0,
-                context=self._words(batch) if config.words_first and task != "asr" else None,
+                context=words if task != "asr" else None,
             )
             for task, start in self.starts.items()
         }
-        weights = read_weights(config.task_weights)
         terms: dict[str, Tensor] = {}
+        accuracies: dict[str, Ratio] = {}
         loss = torch.zeros((), device=encoded.device)
         if decoded:
-            count = torch.stack([one.count for one in decoded.values()]).sum()
-            terms["attention"] = torch.stack(
-                [weights.get(task, 1.0) * one.loss for task, one in decoded.items()]
-            ).sum()
+            terms["attention"], accuracies = task_figures(decoded, self.weights)
+            count = accuracies["token_accuracy"].count
             loss = (1 - config.ctc_weight) * terms["attention"]
         else:
             count = (batch.labels[config.ctc_task].lens + 1).sum()
@@ -139,13 +146,7 @@ class SpeechToTextObjective(nn.Module):
             terms["unit_ctc"] = ctc_loss(network.unit_head(latents), latent_lens, batch.labels[UNITS])
             loss = loss + config.unit_ctc_weight * terms["unit_ctc"]
         found = {"loss": Ratio(loss, count)}
-        found |= {name: Ratio(term.detach(), count) for name, term in terms.items()}
-        if decoded:
-            correct = torch.stack([one.correct for one in decoded.values()]).sum()
-            found["token_accuracy"] = Ratio(correct, count)
-        if len(decoded) > 1:
-            found |= {f"{task}_accuracy": Ratio(one.correct, one.count) for task, one in decoded.items()}
-        return found
+        return found | {name: Ratio(term.detach(), count) for name, term in terms.items()} | accuracies
 
     @torch.no_grad()
     def inspect(self, batch: SpeechBatch, num_hypotheses: int = 4) -> Inspection:

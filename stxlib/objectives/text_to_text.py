@@ -13,7 +13,13 @@ from stxlib.data.batch import TextBatch
 from stxlib.errors import ConfigError
 from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.inspection import Inspection
-from stxlib.objectives.sequence_loss import check_tasks, decoder_loss, read_weights, shift_tokens
+from stxlib.objectives.sequence_loss import (
+    check_tasks,
+    decoder_loss,
+    read_weights,
+    shift_tokens,
+    task_figures,
+)
 from stxlib.ratio import Ratio
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.tokenizer import SOS, UNK
@@ -53,6 +59,7 @@ class TextToTextObjective(nn.Module):
         self.network = network
         self.config = config
         self.starts = {task: (starts or {}).get(task, SOS) for task in config.tasks}
+        self.weights = read_weights(config.task_weights)
         network.backbone.ctc.requires_grad_(False)
 
     def forward(self, batch: TextBatch) -> dict[str, Ratio]:
@@ -74,17 +81,8 @@ class TextToTextObjective(nn.Module):
             )
             for task, start in self.starts.items()
         }
-        weights = read_weights(config.task_weights)
-        count = torch.stack([one.count for one in decoded.values()]).sum()
-        found = {
-            "loss": Ratio(
-                torch.stack([weights.get(task, 1.0) * one.loss for task, one in decoded.items()]).sum(), count
-            ),
-            "token_accuracy": Ratio(torch.stack([one.correct for one in decoded.values()]).sum(), count),
-        }
-        if len(decoded) > 1:
-            found |= {f"{task}_accuracy": Ratio(one.correct, one.count) for task, one in decoded.items()}
-        return found
+        loss, figures = task_figures(decoded, self.weights)
+        return {"loss": Ratio(loss, figures["token_accuracy"].count), **figures}
 
     @torch.no_grad()
     def inspect(self, batch: TextBatch, num_hypotheses: int = 4) -> Inspection:

@@ -15,12 +15,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from stxlib.data.slue_table import SENTIMENTS
 from stxlib.errors import DataError
 from stxlib.score.labels import Labels
 from stxlib.text.labels import Entity, write_entities
-
-SENTIMENTS = ("Negative", "Neutral", "Positive")
-"the classes that are scored; rows of the gold with another one (<mixed>, Disagreement) are left out, as officially"
 
 _SOURCES = {
     "text": ("pred_text", "normalized_text"),
@@ -116,6 +114,7 @@ def _reader(column: str, header: tuple[str, ...]) -> Callable[[Row, str], str | 
 
     def sentiment(row: Row, place: str) -> str | None:
         if column == "sentiment":
+            # Rows of the gold with another class (<mixed>, Disagreement) are left out, as officially.
             return row[column] if row[column] in SENTIMENTS else None
         return None if row[column] in ("None", "none") else row[column]
 

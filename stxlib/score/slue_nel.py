@@ -22,10 +22,9 @@ from stxlib.score.inputs import list_ids, read_pairs
 from stxlib.score.metric import Array, Counts, Inputs, Scored
 from stxlib.score.nel_overlap import INSIDE, OVERLAPS, Span, frame_tally, mark_words, word_tally
 from stxlib.score.utterances import dump_utterances
+from stxlib.text.labels import read_json
 
-_EXPECTED = (
-    "expected a list of [start, end], of [filler, start, end], or of objects with start_second and end_second"
-)
+_EXPECTED = "a list of [start, end], of [filler, start, end], or of objects with start_second and end_second"
 
 
 def score_slue_nel(inputs: Inputs) -> Scored:
@@ -86,32 +85,22 @@ def read_entity_times(value: str) -> list[Span]:
     ValueError says what is wrong: no JSON, another form, or times that are negative or end before they start.
     """
     spans = []
-    for item in _read_list(value):
+    for item in read_json(value, list, _EXPECTED):
         if isinstance(item, dict):
             parts = [item.get("filler", ""), item.get("start_second"), item.get("end_second")]
         elif isinstance(item, list) and len(item) in (2, 3):
             parts = ["", *item][-3:]
         else:
-            raise ValueError(f"{json.dumps(item)[:60]}: {_EXPECTED}")
+            raise ValueError(f"{json.dumps(item)[:60]}: expected {_EXPECTED}")
         spans.append(_span(parts, item))
     return sorted(spans, key=lambda span: span[1])
-
-
-def _read_list(value: str) -> list[Any]:
-    try:
-        data = json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"no JSON ({error}); {_EXPECTED}") from None
-    if not isinstance(data, list):
-        raise ValueError(f"{value[:60]!r}: {_EXPECTED}")
-    return data
 
 
 def _span(parts: list[Any], item: object) -> Span:
     phrase, start, end = parts
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (start, end))
     if not isinstance(phrase, str) or not numbers:
-        raise ValueError(f"{json.dumps(item)[:60]}: {_EXPECTED}")
+        raise ValueError(f"{json.dumps(item)[:60]}: expected {_EXPECTED}")
     if not (0 <= start <= end and math.isfinite(end)):
         raise ValueError(f"{json.dumps(item)[:60]}: expected 0 <= start <= end, in seconds")
     return " ".join(phrase.split()), float(start), float(end)
@@ -138,7 +127,7 @@ def _read_words(ref: Path, utts: Mapping[str, object]) -> dict[str, list[Span]] 
     words = {}
     for utt in utts:
         try:
-            items = _read_list(table[utt])
+            items = read_json(table[utt], list, _EXPECTED)
             if not all(isinstance(item, list) and len(item) == 3 for item in items):
                 raise ValueError("expected a list of [word, start, end]")
             words[utt] = [_span(item, item) for item in items]

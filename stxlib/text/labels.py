@@ -53,7 +53,7 @@ def read_frame(value: str) -> Frame:
 
     A `scenario` and an `action`, where both are given, go before an `intent`; slots are read from a list of `type` and `filler`, or from a mapping.
     """
-    data = _read_json(value, dict, "an object with `intent` and `slots`")
+    data = read_json(value, dict, "an object with `intent` and `slots`")
     names = {key: data.get(key) or "" for key in ("scenario", "action", "intent")}
     for key, name in names.items():
         if not isinstance(name, str):
@@ -81,7 +81,7 @@ def write_frame(frame: Frame) -> str:
 
 def read_entities(value: str) -> tuple[Entity, ...]:
     """Entities from a value of the stream `entities`. ValueError says what is wrong with it."""
-    return _entities_of(_read_json(value, list, "a list of objects with `type` and `filler`"))
+    return _entities_of(read_json(value, list, "a list of objects with `type` and `filler`"))
 
 
 def write_entities(entities: tuple[Entity, ...]) -> str:
@@ -89,7 +89,8 @@ def write_entities(entities: tuple[Entity, ...]) -> str:
     return json.dumps([_as_json(entity) for entity in entities], ensure_ascii=False)
 
 
-def _read_json(value: str, kind: type, expected: str) -> Any:
+def read_json(value: str, kind: type, expected: str) -> Any:
+    """The JSON of a label, which is to be of this kind (list, dict). ValueError says what was seen, and what was `expected`."""
     try:
         data = json.loads(value)
     except ValueError as error:
