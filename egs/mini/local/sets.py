@@ -1,8 +1,8 @@
 """Which sentences go into which set: the rules that keep evaluation apart from what is learnt from.
 
 Whether a sentence may be evaluated on is decided by its hash, so that sets can be drawn one after the other and still never share a
-sentence with `train` or `text_only`. Of each intent's patterns some are held back from `train`; rare words are the tail of the Zipf-like
-slot values that `train` does not reach.
+sentence with `train` or `text_only`. Of each intent's patterns the last, new wordings of what the first ones say, are held back from
+`train`; rare words are the tail of the Zipf-like slot values that `train` does not reach.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from grammar import Grammar, Sentence
 from stxlib.errors import DataError
 
 EVALUATION_SHARE = 0.2  # of all sentences; those that train and text_only never see
-HELD_BACK_SHARE = 0.3  # of an intent's patterns, but none of its first three
+SEEN_PATTERNS = 8  # of each intent; those that follow are held back from train
 # Of the sentences of all sets but train, those drawn from patterns held back; a few more patterns are just not met in train.
 UNSEEN_SHARE = 0.25
 PATTERN_ZIPF = 1.2  # the patterns of an intent stand in order of frequency
@@ -53,16 +53,10 @@ class Chooser:
         ]
         self.seen: dict[str, dict[str, float]] = {}
         self.held_back: dict[str, dict[str, float]] = {}
-        rng = random.Random(f"{seed} held back")
         for intent, templates in grammar.patterns.items():
-            weights = {pattern: (rank + 1) ** -PATTERN_ZIPF for rank, pattern in enumerate(templates)}
-            held_back = set(rng.sample(list(weights)[3:], round(HELD_BACK_SHARE * len(weights))))
-            self.held_back[intent] = {
-                pattern: weight for pattern, weight in weights.items() if pattern in held_back
-            }
-            self.seen[intent] = {
-                pattern: weight for pattern, weight in weights.items() if pattern not in held_back
-            }
+            weights = [(pattern, (rank + 1) ** -PATTERN_ZIPF) for rank, pattern in enumerate(templates)]
+            self.seen[intent] = dict(weights[:SEEN_PATTERNS])
+            self.held_back[intent] = dict(weights[SEEN_PATTERNS:])
 
     def is_for_evaluation(self, text: str) -> bool:
         digest = hashlib.blake2b(f"{self.seed} {text}".encode(), digest_size=8).digest()
