@@ -23,6 +23,8 @@ class NetworkSizes:
     """units of the CTC at the latents"""
     num_classes: tuple[int, ...] = ()
     """of a classifier: classes of each task"""
+    latent_dim: int = 0
+    """of a synthesizer: width of the latents"""
 
 
 def build_network(config: NetworkConfig, sizes: NetworkSizes, tasks: tuple[str, ...]) -> Network:
