@@ -40,8 +40,7 @@ def written_tasks(config: ObjectiveConfig) -> tuple[Task, ...]:
     """The tasks of the decoder or the heads, and that of the CTC output, where they are trained."""
     if not isinstance(config, SpeechToTextLossConfig):
         return config.tasks
-    decoder = config.tasks if config.ctc_weight < 1 else ()
-    return tuple(dict.fromkeys((*decoder, *((config.ctc_task,) if config.ctc_weight else ()))))
+    return tuple(dict.fromkeys((*config.decoder_tasks, *((config.ctc_task,) if config.ctc_weight else ()))))
 
 
 def check_tasks(config: ObjectiveConfig, units: Units, where: str) -> None:
@@ -82,7 +81,7 @@ def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> 
         return Learning(
             SpeechToTextObjective(network, config, units.start_tokens(config.tasks, network.vocab_size)),
             TokenLabels(units, written_tasks(config), with_units=config.unit_ctc_weight > 0),
-            config.tasks if config.ctc_weight < 1 else (),
+            config.decoder_tasks,
             config.ctc_labels,
             config.ctc_task if config.ctc_weight else "",
             config.words_first,

@@ -67,13 +67,23 @@ def task_figures(
     return loss, figures
 
 
-def ctc_loss(logits: Tensor, lens: Tensor, targets: Sequences) -> Tensor:
-    """Sum over the batch of -log P(targets), nats; inf where there are fewer frames than the targets need.
+def ctc_loss(
+    logits: Tensor, lens: Tensor, targets: Sequences, *, leave_out_impossible: bool = False
+) -> Tensor:
+    """Sum over the batch of -log P(targets), nats; inf where there are fewer frames than the targets need, or 0 with leave_out_impossible.
 
     logits: (B, T, V), blank 0.
     """
     log_probs = F.log_softmax(logits.float(), dim=2).transpose(0, 1)  # (T, B, V)
-    return F.ctc_loss(log_probs, targets.ids, lens, targets.lens, blank=BLANK, reduction="sum")
+    return F.ctc_loss(
+        log_probs,
+        targets.ids,
+        lens,
+        targets.lens,
+        blank=BLANK,
+        reduction="sum",
+        zero_infinity=leave_out_impossible,
+    )
 
 
 def decoder_loss(
