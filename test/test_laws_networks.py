@@ -309,7 +309,7 @@ def eight(
     generator = torch.Generator().manual_seed(2)
     lens = [5, 4, 4, 1, 3, 2, 5, 7]
     source = Sequences.of([torch.randint(4, VOCAB, (n,), generator=generator).tolist() for n in lens])
-    return TextBatch(batch.utts, source, batch.labels)
+    return TextBatch(batch.utts, batch.seeds, source, batch.labels)
 
 
 def eight_utterances() -> SpeechBatch:
@@ -346,7 +346,7 @@ def rows(batch: SpeechBatch | TextBatch, chosen: slice) -> SpeechBatch | TextBat
 
     labels = {name: part(sequences) for name, sequences in batch.labels.items()}
     if isinstance(batch, TextBatch):
-        return TextBatch(batch.utts[chosen], part(batch.source), labels)
+        return TextBatch(batch.utts[chosen], batch.seeds[chosen], part(batch.source), labels)
     return replace(
         batch,
         utts=batch.utts[chosen],

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stxlib.config import Parsed, parse_config
 from stxlib.data.augment import AugmentConfig
 from stxlib.data.speech_loader import SpeechBatchConfig
-from stxlib.errors import run
+from stxlib.errors import ConfigError, run
 from stxlib.models.networks import NetworkConfig
 from stxlib.models.speech_to_text import SpeechToTextConfig
 from stxlib.objectives.build import ObjectiveConfig
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from stxlib.data.data_dir import DataDir
+    from stxlib.data.mixed_loader import MixedBatches
     from stxlib.data.speech_loader import SpeechBatches, SpeechDevBatches
     from stxlib.data.text_loader import TextBatches, TextDevBatches
+    from stxlib.models.synthesizer import Synthesizer
     from stxlib.text.saved import Units
 
 # Of the training set, for mean and deviation of the features. Ten minutes fix them to well under a percent.
@@ -49,6 +51,8 @@ class TrainConfig:
     "data directory that decides which weights are kept"
     text: tuple[Path, ...] = ()
     "data directories whose labelled text is learnt from besides, by an objective that learns from text"
+    synthesizer: Path | None = None
+    "folder of what turns text into latents (stage 4), for an objective that learns from both"
     units: Path
     "folder of tokens and units that stxlib.bin.tokenize wrote"
     out: Path
@@ -100,7 +104,9 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.models.networks import build_network, speech_encoder
     from stxlib.models.saved import SavedConfig, save_network
     from stxlib.objectives.build import build_objective, check_tasks, sizes_of
-    from stxlib.objectives.training_data import Given, speech_batches, text_batches
+    from stxlib.objectives.label_encoder import TokenLabels
+    from stxlib.objectives.latent_synthesis import LatentSynthesisObjective
+    from stxlib.objectives.training_data import Given, mixed_batches, speech_batches, text_batches
     from stxlib.text.saved import load_units
     from stxlib.train.best import final_state
     from stxlib.train.init import freeze
@@ -113,7 +119,8 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     torch.manual_seed(config.seed)
     sizes = sizes_of(config.objective, units)
     network = build_network(config.network, sizes, config.objective.tasks)
-    learning = build_objective(config.objective, network, units)
+    synthesizer = None if config.synthesizer is None else load_synthesizer(config.synthesizer, units)
+    learning = build_objective(config.objective, network, units, synthesizer)
     encoder = speech_encoder(network)
     given = Given(
         train=DataDir(config.train),
@@ -129,7 +136,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     loaded, facts = begin_with(config, network, units, sizes.vocab_size)
     if config.freeze:
         freeze(network, config.freeze)
-    train_batches: SpeechBatches | TextBatches
+    train_batches: SpeechBatches | TextBatches | MixedBatches
     dev_batches: SpeechDevBatches | TextDevBatches
     if encoder is None:
         train_batches, dev_batches = text_batches(given, learning.labels, units)
@@ -138,7 +145,14 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             rate = encoder.config.sample_rate
             waves = spread_waves(given.train, rate, NORMALIZATION_SECONDS, allow_pipes=config.allow_pipes)
             encoder.estimate_normalization(waves)
-        train_batches, dev_batches = speech_batches(given, learning.labels, learning.ctc, encoder)
+        if isinstance(learning.objective, LatentSynthesisObjective):
+            assert isinstance(learning.labels, TokenLabels)
+            train_batches, dev_batches, not_learnt = mixed_batches(
+                given, learning.labels, learning.ctc, encoder, learning.objective.synthesizer
+            )
+            facts += [f"data: {line}" for line in not_learnt]
+        else:
+            train_batches, dev_batches = speech_batches(given, learning.labels, learning.ctc, encoder)
     facts += [
         f"data: train {' '.join(map(str, (config.train, *config.text)))}: {train_batches.summary()}",
         f"data: dev {config.dev}: {len(dev_batches.utts)} utterances",
@@ -150,7 +164,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         stage_name(config.out),
         config=config,
         sources=parsed.sources,
-        harmless=("out", "train", "dev", "units", "init", "device", "max_bad_utts"),
+        harmless=("out", "train", "dev", "text", "units", "init", "synthesizer", "device", "max_bad_utts"),
         is_main=distributed.is_main,
     )
     if distributed.is_main:
@@ -216,6 +230,24 @@ def begin_with(
         network, read_weights(config.init), config.init_patterns, source=str(config.init), grown=grown
     )
     return report.loaded, report.lines(network) + warnings
+
+
+def load_synthesizer(folder: Path, units: Units) -> Synthesizer:
+    """What stage 4 saved. ConfigError where it is no synthesizer, or is one of other units."""
+    from stxlib.models.saved import load_network
+    from stxlib.models.synthesizer import Synthesizer
+    from stxlib.text.saved import load_units
+
+    network, _ = load_network(folder)
+    if not isinstance(network, Synthesizer):
+        raise ConfigError(
+            f"--synthesizer {folder}: holds a network of kind {network.config.kind}; give the folder that stage 4 (synthesis) wrote"
+        )
+    if load_units(folder / "units").units.symbols != units.units.symbols:
+        raise ConfigError(
+            f"--synthesizer {folder}: was made for other units than those of --units; run stage 4 (synthesis) again"
+        )
+    return network
 
 
 def other_symbols(name: str, init: Path) -> str:

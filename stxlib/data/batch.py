@@ -89,6 +89,7 @@ class TextBatch(_OnDevice):
     """Labelled text: what is read, and what is to be written for each task."""
 
     utts: tuple[str, ...]
+    seeds: Tensor  # (B,) int64: what is drawn for a sentence is a function of its seed alone
     source: Sequences
     labels: dict[str, Sequences]
 
@@ -98,6 +99,38 @@ class TextBatch(_OnDevice):
     def size(self) -> float:
         """Tokens that are read, padding left out."""
         return float(self.source.lens.sum())
+
+
+@dataclass(frozen=True)
+class LatentBatch(_OnDevice):
+    """Labelled text that has been turned into latents before."""
+
+    utts: tuple[str, ...]
+    seeds: Tensor  # (B,) int64
+    latents: Tensor  # (B, T', D) float32, zero past latent_lens
+    latent_lens: Tensor  # (B,) int64
+    labels: dict[str, Sequences]
+
+
+@dataclass(frozen=True)
+class MixedBatch(_OnDevice):
+    """Labelled speech, and labelled text that is learnt from as if it had been spoken."""
+
+    speech: SpeechBatch
+    text: TextBatch | LatentBatch
+    text_seconds: float  # how long the text is, about, if it is spoken
+
+    size_unit = "audio_s"
+
+    @property
+    def utts(self) -> tuple[str, ...]:
+        """Of both."""
+        return self.speech.utts + self.text.utts
+
+    @property
+    def size(self) -> float:
+        """Seconds of both, padding left out."""
+        return self.speech.size + self.text_seconds
 
 
 def pad(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from stxlib.data.batch import Sequences, TextBatch
-from stxlib.data.label_store import LabelStore, SequenceStore
+from stxlib.data.label_store import LabelStore, SequenceStore, utterance_seed
 from stxlib.data.sampler import BucketSampler, group_by_length
 from stxlib.errors import ConfigError, DataError
 
@@ -84,9 +85,10 @@ class _Sentences:
             for reason, utts in self.excluded.items()
         ]
 
-    def _batch(self, indices: Sequence[int]) -> TextBatch:
+    def _batch(self, indices: Sequence[int], seed: int, step: int) -> TextBatch:
         utts = tuple(self.utts[index] for index in indices)
-        return TextBatch(utts, self.sources.batch(indices), self.labels.batch(indices))
+        seeds = torch.tensor([utterance_seed(seed, step, utt) for utt in utts], dtype=torch.int64)
+        return TextBatch(utts, seeds, self.sources.batch(indices), self.labels.batch(indices))
 
 
 class TextBatches(_Sentences):
@@ -116,6 +118,7 @@ class TextBatches(_Sentences):
         )
         self.num_batches = self._sampler.num_batches
         self.config = config
+        self.seed = seed
 
     def summary(self) -> str:
         """How much there is, for the head of a log."""
@@ -128,11 +131,11 @@ class TextBatches(_Sentences):
         """The parts `shards` of the batches of the steps from start_step to stop_step - 1: all of a step, then the next."""
         for step in range(start_step, stop_step):
             for shard in shards:
-                yield self._batch(self._sampler.shard(step, shard).tolist())
+                yield self._batch(self._sampler.shard(step, shard).tolist(), self.seed, step)
 
     def worst_batch(self, shard: int = 0) -> TextBatch:
         """The largest batch that can occur, for a test of memory."""
-        return self._batch(self._sampler.worst_shard(shard).tolist())
+        return self._batch(self._sampler.worst_shard(shard).tolist(), self.seed, 0)
 
 
 class TextDevBatches(_Sentences):
@@ -146,7 +149,7 @@ class TextDevBatches(_Sentences):
     def iterate(self, rank: int = 0, world_size: int = 1) -> Iterator[TextBatch]:
         """Every world_size-th batch from rank on: over all ranks, every sentence once."""
         for group in self._groups[rank::world_size]:
-            yield self._batch(group)
+            yield self._batch(group, 0, 0)
 
 
 class SourceBatches:
@@ -176,4 +179,5 @@ class SourceBatches:
 
     def __iter__(self) -> Iterator[TextBatch]:
         for group in self._groups:
-            yield TextBatch(tuple(group), Sequences.of([self._sources[utt] for utt in group]), {})
+            seeds = torch.zeros(len(group), dtype=torch.int64)  # nothing is drawn
+            yield TextBatch(tuple(group), seeds, Sequences.of([self._sources[utt] for utt in group]), {})

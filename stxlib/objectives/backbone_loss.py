@@ -100,7 +100,7 @@ class BackboneCriterion:
         training: bool,
         leave_out_impossible: bool = False,
     ) -> BackboneLoss:
-        """latents: (B, T', dim). leave_out_impossible: CTC takes no account of an utterance that has fewer frames than tokens, where its
+        """latents: (B, T', dim). Tasks that are not among the labels are not learnt from this batch; one has to be. leave_out_impossible: CTC takes no account of an utterance that has fewer frames than tokens, where its
         loss would else be infinite.
         """
         config = self.config
@@ -118,6 +118,7 @@ class BackboneCriterion:
                 context=words if task != "asr" else None,
             )
             for task, start in self.starts.items()
+            if task in labels
         }
         terms: dict[str, Tensor] = {}
         accuracies: dict[str, Ratio] = {}
@@ -128,7 +129,7 @@ class BackboneCriterion:
             loss = (1 - config.ctc_weight) * terms["attention"]
         else:
             count = (labels[config.ctc_task].lens + 1).sum()
-        if config.ctc_weight:
+        if config.ctc_weight and config.ctc_task in labels:
             logits = backbone.ctc_logits(encoded)
             terms["ctc"] = ctc_loss(
                 logits, encoded_lens, labels[config.ctc_task], leave_out_impossible=leave_out_impossible

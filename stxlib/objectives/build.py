@@ -8,16 +8,21 @@ from stxlib.errors import ConfigError
 from stxlib.models.classifier import Classifier
 from stxlib.models.networks import Network, NetworkSizes
 from stxlib.models.speech_to_text import SpeechToText
+from stxlib.models.synthesizer import Synthesizer
 from stxlib.models.text_to_text import TextToText
+from stxlib.objectives.backbone_loss import BackboneLossConfig
 from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
-from stxlib.objectives.label_encoder import ClassLabels, TokenLabels, vocab_size
+from stxlib.objectives.label_encoder import UNITS, ClassLabels, TokenLabels, vocab_size
+from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig, LatentSynthesisObjective
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
 from stxlib.objectives.text_to_text import TextToTextLossConfig, TextToTextObjective
 from stxlib.text.saved import Units
 from stxlib.text.target_vocabulary import Task
 
-ObjectiveConfig = SpeechToTextLossConfig | TextToTextLossConfig | ClassificationLossConfig
-Objective = SpeechToTextObjective | TextToTextObjective | ClassificationObjective
+ObjectiveConfig = (
+    SpeechToTextLossConfig | LatentSynthesisLossConfig | TextToTextLossConfig | ClassificationLossConfig
+)
+Objective = SpeechToTextObjective | LatentSynthesisObjective | TextToTextObjective | ClassificationObjective
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Learning:
 
 def written_tasks(config: ObjectiveConfig) -> tuple[Task, ...]:
     """The tasks of the decoder or the heads, and that of the CTC output, where they are trained."""
-    if not isinstance(config, SpeechToTextLossConfig):
+    if not isinstance(config, BackboneLossConfig):
         return config.tasks
     return tuple(dict.fromkeys((*config.decoder_tasks, *((config.ctc_task,) if config.ctc_weight else ()))))
 
@@ -65,8 +70,12 @@ def sizes_of(config: ObjectiveConfig, units: Units) -> NetworkSizes:
     )
 
 
-def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> Learning:
-    """ConfigError for a network that the objective cannot train."""
+def build_objective(
+    config: ObjectiveConfig, network: Network, units: Units, synthesizer: Synthesizer | None = None
+) -> Learning:
+    """synthesizer: what turns text into latents, for an objective that learns from these. ConfigError for a network that the objective cannot
+    train.
+    """
     if isinstance(config, ClassificationLossConfig):
         if isinstance(network, Classifier):
             labels = ClassLabels(units, config.tasks)
@@ -78,9 +87,19 @@ def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> 
             )
             return Learning(objective, TokenLabels(units, config.tasks, with_units=False), config.tasks)
     elif isinstance(network, SpeechToText):
+        starts = units.start_tokens(config.tasks, network.vocab_size)
+        speech_objective: SpeechToTextObjective | LatentSynthesisObjective
+        if isinstance(config, SpeechToTextLossConfig):
+            speech_objective = SpeechToTextObjective(network, config, starts)
+        elif synthesizer is not None:
+            speech_objective = LatentSynthesisObjective(network, synthesizer, config, starts)
+        else:
+            raise ConfigError(
+                "--synthesizer: not given; objective latent_synthesis needs what stage 4 (synthesis) made"
+            )
         return Learning(
-            SpeechToTextObjective(network, config, units.start_tokens(config.tasks, network.vocab_size)),
-            TokenLabels(units, written_tasks(config), with_units=config.unit_ctc_weight > 0),
+            speech_objective,
+            TokenLabels(units, written_tasks(config), with_units=UNITS in config.ctc_labels),
             config.decoder_tasks,
             config.ctc_labels,
             config.ctc_task if config.ctc_weight else "",
@@ -88,5 +107,5 @@ def build_objective(config: ObjectiveConfig, network: Network, units: Units) -> 
         )
     raise ConfigError(
         f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "
-        "speech_to_text and speech_to_text, text_to_text and text_to_text, or classification and classifier"
+        "speech_to_text or latent_synthesis and speech_to_text, text_to_text and text_to_text, or classification and classifier"
     )

@@ -1,21 +1,23 @@
-"""The batches of a run, of speech or of text, with the labels that its objective wants."""
+"""The batches of a run, of speech, of text or of both, with the labels that its objective wants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from stxlib.data.augment import AugmentConfig
 from stxlib.data.data_dir import DataDir
+from stxlib.data.mixed_loader import MixedBatchConfig, MixedBatches
 from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches, SpeechDevBatches
 from stxlib.data.tables import line_of
 from stxlib.data.text_loader import Sentence, TextBatchConfig, TextBatches, TextDevBatches
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_encoder import SpeechEncoder
-from stxlib.objectives.label_encoder import ClassLabels, LabelError, TokenLabels
+from stxlib.models.synthesizer import Synthesizer
+from stxlib.objectives.label_encoder import UNITS, ClassLabels, LabelError, TokenLabels
 from stxlib.text.saved import Units
 
-BatchConfig = SpeechBatchConfig | TextBatchConfig
+BatchConfig = SpeechBatchConfig | TextBatchConfig | MixedBatchConfig
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,66 @@ def speech_batches(
         max_bad_utts=given.max_bad_utts,
     )
     return train, dev
+
+
+def mixed_batches(
+    given: Given, labels: TokenLabels, ctc: tuple[str, ...], encoder: SpeechEncoder, synthesizer: Synthesizer
+) -> tuple[MixedBatches, SpeechDevBatches, list[str]]:
+    """Batches of speech and text for training, of speech for development, and lines about what is not learnt from a set.
+
+    A set need not have the labels of all tasks: what it has is learnt from it.
+    """
+    config = given.batches
+    if not isinstance(config, MixedBatchConfig):
+        raise ConfigError(
+            f"batches.kind {config.kind}: the objective learns from speech and text; give batches.kind mixed"
+        )
+    if not given.text:
+        raise ConfigError("--text: not given; give the data directories whose text is to be learnt from")
+    speech_labels, told = labelled_with(labels, (given.train, given.dev))
+    text_labels, of_text = labelled_with(labels, given.text)
+    speech, dev = speech_batches(
+        replace(given, batches=config.speech, text=()),
+        speech_labels,
+        tuple(name for name in ctc if name in speech_labels.tasks),
+        encoder,
+    )
+    seconds_per_unit = synthesizer.frames_per_unit / encoder.latents_per_second
+    text = TextBatches(
+        (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
+        " ".join(str(data.path) for data in given.text),
+        config=TextBatchConfig(
+            batch_tokens=config.batch_units(seconds_per_unit), max_tokens=config.max_units
+        ),
+        seed=given.seed,
+        num_shards=given.num_shards,
+    )
+    return MixedBatches(speech, text, seconds_per_unit), dev, told + of_text
+
+
+def labelled_with(labels: TokenLabels, sets: Sequence[DataDir]) -> tuple[TokenLabels, list[str]]:
+    """The labels of those tasks that all the sets are labelled with, and a line about the others. ConfigError where there are none."""
+    missing: dict[str, str] = {}
+    for task in labels.tasks:
+        for data in sets:
+            try:
+                labels.units.targets.streams(task, data.streams)
+            except ValueError as error:
+                missing.setdefault(task, f"{data.path}: {error}")
+    found = tuple(task for task in labels.tasks if task not in missing)
+    if not found:
+        raise ConfigError(f"{'; '.join(missing.values())}; label these sets, or choose other tasks")
+    lines = [f"{reason}: {task} is not learnt from it" for task, reason in missing.items()]
+    return TokenLabels(labels.units, found, with_units=labels.with_units), lines
+
+
+def spelt_sentences(data: DataDir, labels: TokenLabels) -> Iterator[Sentence]:
+    """The units of a set's text, with labels."""
+    if not data.has(UNITS):
+        raise ConfigError(f"{data.path}: no stream units; run stage 2 (units) on this set")
+    spelling, read = data.table(UNITS), LabelReader(data, labels)
+    for utt in data.utts:
+        yield Sentence(utt, labels.units.units.encode(spelling[utt].split()), read(utt))
 
 
 def text_batches(
