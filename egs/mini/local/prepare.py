@@ -114,23 +114,29 @@ def record_all(orders: list[Order], jobs: int) -> dict[str, Recording]:
 def write_spoken(
     folder: Path, orders: list[Order], sentences: list[Sentence], recordings: dict[str, Recording]
 ) -> None:
-    utts = [order.utt for order in orders]
-    made = [recordings[utt] for utt in utts]
-    write_labels(folder, utts, sentences)
-    streams = {
-        "wav.scp": [f"wav/{order.path.name}" for order in orders],
-        "utt2spk": [order.speaker.id for order in orders],
-        "utt2accent": [order.speaker.accent for order in orders],
-        "utt2voice": [
-            f"{order.speaker.voice} {order.speaker.pitch} {order.speaker.rate}" for order in orders
-        ],
-        "utt2num_samples": [str(recording.num_samples) for recording in made],
-        "utt2dur": [f"{recording.num_samples / SAMPLE_RATE:.4f}" for recording in made],
-        "word_times": [recording.word_times for recording in made],
-        "phone_times": [recording.phone_times for recording in made],
-    }
-    for stream, values in streams.items():
-        write_table(folder / stream, dict(zip(utts, values, strict=True)))
+    write_labels(folder, [order.utt for order in orders], sentences)
+    for stream, table in recording_streams(orders, recordings).items():
+        write_table(folder / stream, table)
+
+
+def recording_streams(orders: list[Order], recordings: dict[str, Recording]) -> dict[str, dict[str, str]]:
+    """stream -> utterance -> value, of what was recorded into `wav`."""
+    streams: dict[str, dict[str, str]] = {}
+    for order in orders:
+        speaker, recording = order.speaker, recordings[order.utt]
+        values = {
+            "wav.scp": f"wav/{order.path.name}",
+            "utt2spk": speaker.id,
+            "utt2accent": speaker.accent,
+            "utt2voice": f"{speaker.voice} {speaker.pitch} {speaker.rate}",
+            "utt2num_samples": str(recording.num_samples),
+            "utt2dur": f"{recording.num_samples / SAMPLE_RATE:.4f}",
+            "word_times": recording.word_times,
+            "phone_times": recording.phone_times,
+        }
+        for stream, value in values.items():
+            streams.setdefault(stream, {})[order.utt] = value
+    return streams
 
 
 def write_labels(folder: Path, utts: list[str], sentences: list[Sentence]) -> None:
