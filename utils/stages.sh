@@ -242,15 +242,20 @@ stx_seconds() {
 }
 
 # conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else (for train) NAME.<task>.yaml,
-# else NAME.yaml; conf/NAME.yaml is for all systems. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
+# else NAME.yaml (for train, NAME.<variant>.<task>.yaml comes before all); conf/NAME.yaml is for all systems, and what a system has no file for is that of asr. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
 conf() {
   local name=conf/$system/${1%.joint}
-  if [[ -n $variant && -e $name.$variant.yaml ]]; then
+  if [[ $1 == train && -n $variant && -e $name.$variant.$task.yaml ]]; then
+    name=$name.$variant.$task
+  elif [[ -n $variant && -e $name.$variant.yaml ]]; then
     name=$name.$variant
   elif [[ $1 == train && -n $task && -e $name.$task.yaml ]]; then
     name=$name.$task
   elif [[ ! -e $name.yaml && -e conf/$1.yaml ]]; then
     name=conf/$1
+  elif [[ ! -e $name.yaml && $system != asr ]]; then
+    system=asr conf "$1" # what a system does not say otherwise is as in asr
+    return
   fi
   printf '%s.yaml\n' "$name"
 }

@@ -3,9 +3,10 @@
 # Stages 1-7 make the data, train a system, and end with exp/RESULTS.md and exp/report.html. See README.md.
 cd "$(dirname "$0")" || exit
 
-system=asr                # the system to build; nlu reads text in place of speech [asr|nlu]
+system=asr                # the system to build; nlu reads text, lasyn learns from speech and text, tts from text spoken [asr|nlu|lasyn|tts]
 task=                     # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|parse|multi]
 variant=                  # use conf/<system>/<stage>.<variant>.yaml where there is one
+text=text_only            # the set of text to learn from; text_part is a fifth of it [text_only|text_part]
 seed=1                    # seed of training; each seed has a folder of its own
 decoders=joint            # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
 sets="dev test test_rare" # the sets to decode and score
@@ -24,7 +25,9 @@ if $toy; then
   steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.log_every 1)
   if [[ $system == asr ]]; then steps+=(--batches.batch_seconds 20); fi
 fi
-name=$system${variant:+.$variant}${task:+.$task}/seed$seed # of the run, below $exp
+name=$system${variant:+.$variant}${task:+.$task}
+if [[ $text != text_only ]]; then name+=.$text; fi
+name+=/seed$seed # of the run, below $exp
 run=$exp/$name
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
 if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
@@ -39,7 +42,7 @@ if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
 
 if stage 2 units "learn subwords, and spell every text in phones"; then
   run units python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
-    --sets "$data/train" "$data/dev" "$data/test" "$data/test_rare" "$data/text_only" --out "$exp/units"
+    --sets "$data"/{train,dev,test,test_rare,text_only,text_part} --out "$exp/units"
   if [[ ${tasks[*]} != asr ]]; then
     run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config conf/units.yaml --base "$exp/units" \
       --targets.tasks "${tasks[@]}" --labels "$data/train" "$data/text_only" --sets "$data/dev" --out "$units"
@@ -58,15 +61,35 @@ if stage 4 synthesis "turn text into something to train on"; then
   case $system in
     asr) say "asr learns from speech alone: nothing to synthesize" ;;
     nlu) say "nlu learns from text as it is: nothing to synthesize" ;;
+    tts) run train_spoken python local/speak.py --data "$data" --text "$text" --out "$data/train_spoken" --jobs "$jobs" "${size[@]}" ;;
+    lasyn)
+      case $variant in
+        diffusion)
+          run "$name/synthesis" torchrun -m stxlib.bin.train --config "$(conf synthesis)" --train "$data/train" --dev "$data/dev" \
+            --units "$exp/units" --speech_model "$pretrained" --out "$run/synthesis" "${steps[@]}"
+          run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$run/synthesis" --data "$data/$text" \
+            --out "$run/synthesis/latents" --seed "$seed"
+          ;;
+        *)
+          run "$name/synthesis" python -m stxlib.bin.project --config "$(conf synthesis)" --model "$pretrained" \
+            --train "$data/train" --out "$run/synthesis" --seed "$seed"
+          ;;
+      esac
+      run "$name/synthesis/judged" python -m stxlib.bin.judge --model "$pretrained" --synthesizer "$run/synthesis" \
+        --data "$data/dev" --out "$run/synthesis/judged"
+      ;;
   esac
 fi
 
 if stage 5 train "train the system"; then
+  speech=$data/train
   case $system in
-    nlu) from=(--text "$data/text_only") ;;
+    tts) speech=$data/train_spoken from=(--init "$pretrained") ;;
+    nlu) from=(--text "$data/$text") ;;
+    lasyn) from=(--init "$pretrained" --text "$data/$text" --synthesizer "$run/synthesis") ;;
     *) from=(--init "$pretrained") ;;
   esac
-  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$data/train" --dev "$data/dev" \
+  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$speech" --dev "$data/dev" \
     --units "$units" "${from[@]}" --objective.tasks "${tasks[@]}" --out "$run/train" "${steps[@]}"
 fi
 

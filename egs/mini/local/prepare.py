@@ -1,6 +1,6 @@
 """Make the corpus of egs/mini: sentences from local/grammar, spoken by eSpeak NG, as data directories.
 
-Writes <out>/{train,dev,test,test_rare} with audio and <out>/text_only without: see README.md for the sets and their rules. The folder
+Writes <out>/{train,dev,test,test_rare} with audio, <out>/text_only without, and a fifth of the latter as <out>/text_part: see README.md for the sets and their rules. The folder
 appears whole or not at all; one that is there is replaced if this made it.
 """
 
@@ -72,11 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         recordings = record_all([order for name in SPOKEN for order in orders[name]], config.jobs)
         for name in SPOKEN:
             write_spoken(draft / name, orders[name], chosen[name], recordings)
-        write_labels(
-            draft / "text_only",
-            [f"text-{number:05d}" for number in range(sizes.text_only)],
-            chosen["text_only"],
-        )
+        texts = [f"text-{number:05d}" for number in range(sizes.text_only)]
+        for name, count in {"text_only": sizes.text_only, "text_part": sizes.text_only // 5}.items():
+            write_labels(draft / name, texts[:count], chosen["text_only"][:count])
     summarize(chosen, recordings, time.monotonic() - start)
 
 

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The rows of the table in docs/lasyn.md: what text brings by latent synthesis, beside what else can be done with it. Each row and seed is a
+# run of run.sh, and leaves results/<row>_seed<N>.json; what is finished is "up to date", so the table may grow over days.
+# ./table.sh [--rows "a prototype ..."] [--seeds "1 2 3"] [options of run.sh]
+set -eu -o pipefail
+cd "$(dirname "$0")"
+
+rows="a a_full b prototype diffusion prototype_part tts ctc random nlu" # of the table, in this order
+seeds="1 2 3"
+options=()
+while (($#)); do
+  case $1 in
+    --rows) rows=$2 && shift 2 ;;
+    --seeds) seeds=$2 && shift 2 ;;
+    *) options+=("$1") && shift ;;
+  esac
+done
+
+for seed in $seeds; do
+  for row in $rows; do
+    case $row in
+      a) what=(--system asr) ;;                                 # speech alone, encoder frozen
+      a_full) what=(--system asr --variant full) ;;             # speech alone, end to end
+      b) what=(--system asr --decoders lm) ;;                   # a, with a language model of the text
+      prototype) what=(--system lasyn) ;;                       # latents of prototypes
+      ctc | random) what=(--system lasyn --variant "$row") ;;   # latents of other rows
+      prototype_part) what=(--system lasyn --text text_part) ;; # of as much text as the two that follow
+      diffusion) what=(--system lasyn --variant diffusion --text text_part) ;;
+      tts) what=(--system tts --text text_part) ;; # the same sentences spoken: an upper bound
+      nlu) what=(--system nlu) ;;                  # from the true words
+      *) printf 'table.sh: --rows %s: no such row\n' "$row" >&2 && exit 2 ;;
+    esac
+    if [[ $row != nlu ]]; then what+=(--task multi); fi
+    ./run.sh "${what[@]}" --seed "$seed" --record true ${options[@]+"${options[@]}"}
+  done
+done
