@@ -16,6 +16,9 @@ import yaml
 from stxlib.errors import DataError
 from stxlib.score.score_json import Entry, read_scores
 
+JUDGED = "judged.json"
+"what stxlib.bin.judge writes of a synthesizer, in a folder within that of the synthesizer"
+
 # What differs between runs of one row: where things lie, and the seed.
 _OF_ONE_RUN = frozenset({"seed", "out", "init", "train", "dev", "units", "device"})
 
@@ -56,6 +59,8 @@ class Run:
     decodes: tuple[Decode, ...]
     unscored: tuple[str, ...] = ()
     "names of decode directories without score.json"
+    judged: tuple[Path, ...] = ()
+    "folders of stxlib.bin.judge about the synthesizer that this was trained with, or that this is"
 
     @property
     def system(self) -> str:
@@ -95,6 +100,9 @@ def find_runs(exp: Path) -> tuple[Run, ...]:
         raise DataError(f"{exp}: no such directory; give --exp the folder that run.sh wrote to")
     folders = {path.parent.parent for path in exp.rglob("decode_*/score.json")}
     folders |= {path.parent for path in exp.rglob("tensorboard") if path.is_dir()}
+    judged = {path.parent for path in exp.rglob(f"*/{JUDGED}")}
+    # Curves of a judgement are a picture. A synthesizer that is fitted and not trained has no curves, and is a run all the same.
+    folders = (folders - judged) | {path.parent for path in judged}
     if not folders:
         raise DataError(
             f"{exp}: neither decode_*/score.json nor a training in it; run the stages before this one first"
@@ -122,7 +130,8 @@ def read_run(exp: Path, folder: Path) -> Run:
             unscored.append(path.name)
     label = "/".join((exp.resolve().name, *parts))
     row = "/".join(names) or exp.resolve().name
-    return Run(folder, label, row, seed, tuple(decodes), tuple(unscored))
+    judged = tuple(sorted(path.parent for path in folder.glob(f"*/{JUDGED}")))
+    return Run(folder, label, row, seed, tuple(decodes), tuple(unscored), judged)
 
 
 def split_decode_name(name: str, sets: Iterable[str]) -> tuple[str, str]:
