@@ -8,6 +8,7 @@ from pathlib import Path
 from stxlib.report.curves import NO_MATPLOTLIB, draw, has_matplotlib, read_curves
 from stxlib.report.examples import Clips
 from stxlib.report.html_decode import decode_section
+from stxlib.report.html_synthesis import synthesis_section
 from stxlib.report.html_verdicts import differences_section
 from stxlib.report.markup import Child, Markup, join, table, tag
 from stxlib.report.record import as_result
@@ -200,7 +201,10 @@ def run_section(run: Run, clips: Clips, data: Path | None, *, is_open: bool) -> 
         for place, decode in enumerate(order_decodes(run.decodes))
     ]
     tables = [metric_table(run, metric) for metric in metrics_of([run])]
-    return join(about, *tables, tag("h3", "Training"), curves(run.path), *sections)
+    # A synthesizer that is fitted was not trained: it has no curves to show or to miss.
+    training = join(tag("h3", "Training"), curves(run.path)) if run.is_training else None
+    synthesis = [synthesis_section(folder) for folder in run.judged]
+    return join(about, *tables, training, *synthesis, *sections)
 
 
 def metric_table(run: Run, metric: str) -> Markup:

@@ -16,7 +16,7 @@ class Markup(str):
 Child = str | None | Iterable["Child"]
 """text (escaped), `Markup` (as it is), nothing, or several of these"""
 
-_ALONE = frozenset({"meta", "br", "source"})
+_ALONE = frozenset({"meta", "br", "source", "img"})
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 

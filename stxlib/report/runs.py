@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +75,11 @@ class Run:
         """`asr seed 1`; a pretraining is `pretrain seed 1`."""
         return self.row if self.seed is None else f"{self.row} seed {self.seed}"
 
+    @property
+    def is_training(self) -> bool:
+        """Whether it was trained; False for a synthesizer that was fitted in one go."""
+        return bool(self.decodes) or not self.judged or (self.path / "tensorboard").is_dir()
+
     @cached_property
     def head(self) -> dict[str, str]:
         """`command`, `code`, `device` as the last start of the training wrote them into its log."""
@@ -100,19 +105,29 @@ def find_runs(exp: Path) -> tuple[Run, ...]:
         raise DataError(f"{exp}: no such directory; give --exp the folder that run.sh wrote to")
     folders = {path.parent.parent for path in exp.rglob("decode_*/score.json")}
     folders |= {path.parent for path in exp.rglob("tensorboard") if path.is_dir()}
-    judged = {path.parent for path in exp.rglob(f"*/{JUDGED}")}
-    # Curves of a judgement are a picture. A synthesizer that is fitted and not trained has no curves, and is a run all the same.
-    folders = (folders - judged) | {path.parent for path in judged}
+    judged = judged_of(exp, folders)
+    folders = (folders | judged.keys()) - {path for paths in judged.values() for path in paths}
     if not folders:
         raise DataError(
             f"{exp}: neither decode_*/score.json nor a training in it; run the stages before this one first"
         )
-    runs = [read_run(exp, folder) for folder in folders]
+    runs = [read_run(exp, folder, tuple(judged.get(folder, ()))) for folder in folders]
     return tuple(sorted(runs, key=lambda run: (run.row, -1 if run.seed is None else run.seed, str(run.path))))
 
 
-def read_run(exp: Path, folder: Path) -> Run:
-    """The training in `folder`, which lies below `exp`."""
+def judged_of(exp: Path, folders: Collection[Path]) -> dict[Path, list[Path]]:
+    """Run -> judgements of its synthesizer, sorted: `<run>/synthesis/judged` is of `<run>/train` where that is one of the runs, else of
+    `<run>/synthesis`.
+    """
+    found: dict[Path, list[Path]] = {}
+    for path in sorted(file.parent for file in exp.rglob(f"*/{JUDGED}")):
+        train = path.parent.parent / "train"
+        found.setdefault(train if train in folders else path.parent, []).append(path)
+    return found
+
+
+def read_run(exp: Path, folder: Path, judged: tuple[Path, ...] = ()) -> Run:
+    """The training in `folder`, which lies below `exp`; judged: folders of stxlib.bin.judge about its synthesizer."""
     parts = folder.relative_to(exp).parts
     numbers = [re.fullmatch(r"seed(\d+)", part) for part in parts]
     seed = next((int(found[1]) for found in numbers if found), None)
@@ -130,7 +145,6 @@ def read_run(exp: Path, folder: Path) -> Run:
             unscored.append(path.name)
     label = "/".join((exp.resolve().name, *parts))
     row = "/".join(names) or exp.resolve().name
-    judged = tuple(sorted(path.parent for path in folder.glob(f"*/{JUDGED}")))
     return Run(folder, label, row, seed, tuple(decodes), tuple(unscored), judged)
 
 

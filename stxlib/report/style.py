@@ -48,6 +48,7 @@ figcaption { font-size: .88rem; font-weight: 600; display: flex; flex-wrap: wrap
 figcaption i { font-style: normal; font-weight: 400; color: var(--soft); margin-left: .8rem; }
 figcaption i::before { content: ""; display: inline-block; width: .9em; height: .2em; margin-right: .35em;
   vertical-align: middle; border-radius: .1em; background: var(--key); }
+img { display: block; width: 100%; height: auto; border-radius: .3rem; } figure.wide { margin: .75rem 0; }
 svg { display: block; width: 100%; height: auto; } svg text { font-family: inherit !important; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); padding: .2rem 0; }
 details > summary { font-weight: 500; }
