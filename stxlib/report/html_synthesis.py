@@ -10,7 +10,7 @@ from typing import Any
 from stxlib.errors import DataError
 from stxlib.report.markup import Child, Markup, join, table, tag
 from stxlib.report.runs import JUDGED, read_json
-from stxlib.report.synthesis_tables import Table, judged_tables
+from stxlib.report.synthesis_tables import Table, judged_tables, share_notes
 
 PICTURE = "latents.png"
 
@@ -27,13 +27,14 @@ def synthesis_section(folder: Path) -> Markup:
         raise DataError(f"{folder / JUDGED}: not written by stxlib.bin.judge; run it again") from None
     return join(
         tag("h3", heading),
+        tag("p", f"{first.title}:", class_="note"),
         _table(first),
         notes,
         picture,
         tag(
             "details",
             tag("summary", "Distribution, durations, and units that are misread"),
-            [join(tag("h4", one.title), _table(one)) for one in others if one.rows],
+            [join(tag("h4", one.title), _table(one)) for one in share_notes(others)],
             class_="labels",
         ),
     )
@@ -41,9 +42,7 @@ def synthesis_section(folder: Path) -> Markup:
 
 def _table(one: Table) -> Markup:
     rows: list[list[Child]] = [list(row) for row in one.rows]
-    header = (one.header[0] or one.title, *one.header[1:])
-    note = tag("p", one.note, class_="note") if one.note else None
-    return join(table(header, rows), note)
+    return join(table(one.header, rows), tag("p", one.note, class_="note") if one.note else None)
 
 
 def _left_out(judged: Mapping[str, Any]) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stxlib.score.table import percentage, text_table
@@ -55,15 +55,22 @@ def judged_tables(judged: Mapping[str, Any]) -> list[Table]:
     return [*tables, _units(judged["unit_errors"])]
 
 
-def as_text(tables: Sequence[Table]) -> str:
-    """For a terminal; a note that several tables share is under the last of them."""
+def share_notes(tables: Sequence[Table]) -> list[Table]:
+    """Those that have rows; a note that several share is kept under the last of them."""
     shown = [table for table in tables if table.rows]
     notes = [table.note for table in shown]
-    parts = []
-    for place, table in enumerate(shown):
-        note = "" if table.note in notes[place + 1 :] else table.note
-        parts.append(f"{table.title}\n{text_table(table.header, table.rows)}" + (f"{note}\n" if note else ""))
-    return "\n".join(parts)
+    return [
+        replace(table, note="") if table.note in notes[place + 1 :] else table
+        for place, table in enumerate(shown)
+    ]
+
+
+def as_text(tables: Sequence[Table]) -> str:
+    """For a terminal."""
+    return "\n".join(
+        f"{table.title}\n{text_table(table.header, table.rows)}" + (f"{table.note}\n" if table.note else "")
+        for table in share_notes(tables)
+    )
 
 
 def _errors(errors: Mapping[str, Any]) -> Table:
