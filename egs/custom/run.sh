@@ -12,7 +12,7 @@ paired_dev=       # DIR, a development set for it, for a dev set without transcr
 init=             # DIR of a trained network that the speech model begins with, as egs/mini/exp/pretrain/seed1 (see --variant transfer)
 fix=false         # leave out broken utterances, listing them
 allow_pipes=false # run the commands of wav.scp lines that end in |
-system=asr        # the system to build; nlu reads text in place of speech [asr|nlu]
+system=asr        # the system to build; nlu reads text, lasyn learns from speech and --text [asr|nlu|lasyn]
 task=             # what to write: words, if left empty (nlu: all that is labelled) [asr|intent|slu|ner|sentiment|parse|multi]
 variant=          # use conf/<system>/<stage>.<variant>.yaml where there is one
 seed=1            # seed of training; each seed has a folder of its own
@@ -25,11 +25,10 @@ data=data         # folder of the derived data directories; another corpus needs
 exp=exp           # folder of everything that is trained, decoded and scored
 . ../../utils/stages.sh
 
-words=$data/train # whose transcripts give subwords and, where there is speech, the speech model
+words=$data/train words_dev=$data/${paired_dev:+paired_}dev # whose transcripts give subwords and, where there is speech, the speech model
 if [[ -n $paired ]]; then words=$data/paired; fi
-words_dev=$data/${paired_dev:+paired_}dev
 name=$system${variant:+.$variant}${task:+.$task}/seed$seed # of the run, below $exp
-run=$exp/$name
+run=$exp/$name made=$exp/$name/synthesis
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
 if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
@@ -46,43 +45,52 @@ units=$exp/units # of words; with symbols for what is understood, they are other
 if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
 
 if stage 2 units "learn subwords, and spell every text in units"; then
-  if [[ $system == asr ]]; then
-    spelt=("$words" "$words_dev")
-    if [[ -n $text ]]; then spelt+=("$data/text_only"); fi
-    run units python -m stxlib.bin.tokenize --config "$(conf units)" --train "$words/text" --sets "${spelt[@]}" --out "$exp/units"
+  if [[ $system != nlu ]]; then
+    run units python -m stxlib.bin.tokenize --config "$(conf units)" --train "$words/text" --out "$exp/units" \
+      --sets "$words" "$words_dev" ${text:+"$data/text_only"}
   fi
   if [[ ${tasks[*]} != asr ]]; then
     labelled=("$data/train") from=(--base "$exp/units" --sets "$data/dev")
     if [[ $system == nlu ]]; then from=(--train "$words/text" --sets "$data/train" "$data/dev"); fi
-    if [[ $system == nlu && -n $text ]]; then labelled+=("$data/text_only"); fi
+    if [[ $system != asr && -n $text ]]; then labelled+=("$data/text_only"); fi
     run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config "$(conf units)" "${from[@]}" \
       --targets.tasks "${tasks[@]}" --labels "${labelled[@]}" --out "$units"
   fi
 fi
 
 if stage 3 pretrain "train the speech model"; then
-  case $system in
-    nlu) say "nlu reads text: there is no speech model to train" ;;
-    *)
-      if [[ $variant == transfer ]]; then require init; fi
-      run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$words" --dev "$words_dev" \
-        --units "$exp/units" ${init:+--init "$init"} --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes"
-      ;;
-  esac
+  if [[ $variant == transfer ]]; then require init; fi
+  if [[ $system == nlu ]]; then
+    say "nlu reads text: there is no speech model to train"
+  else
+    run "${pretrained#"$exp"/}" torchrun -m stxlib.bin.train --config "$(conf pretrain)" --train "$words" --dev "$words_dev" \
+      --units "$exp/units" ${init:+--init "$init"} --out "$pretrained" --seed "$seed" --allow_pipes "$allow_pipes"
+  fi
 fi
 
 if stage 4 synthesis "turn text into something to train on"; then
   case $system in
-    asr) say "asr learns from speech alone: nothing to synthesize" ;;
-    nlu) say "nlu learns from text as it is: nothing to synthesize" ;;
+    asr | nlu) say "$system learns from what there is: nothing to synthesize" ;;
+    lasyn)
+      require text
+      from=(--train "$words" --allow_pipes "$allow_pipes" --out "$made" --seed "$seed")
+      if [[ $variant == diffusion ]]; then
+        run "$name/synthesis" torchrun -m stxlib.bin.train --config "$(conf synthesis)" --dev "$words_dev" \
+          --units "$exp/units" --speech_model "$pretrained" "${from[@]}"
+        run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$made" --data "$data/text_only" --out "$made/latents"
+      else
+        run "$name/synthesis" python -m stxlib.bin.project --config "$(conf synthesis)" --model "$pretrained" "${from[@]}"
+      fi
+      run "$name/synthesis/judged" python -m stxlib.bin.judge --model "$pretrained" --synthesizer "$made" --data "$words_dev" --out "$made/judged"
+      ;;
   esac
 fi
 
 if stage 5 train "train the system"; then
-  case $system in
-    nlu) from=(${text:+--text "$data/text_only"}) ;;
-    *) from=(--init "$pretrained" --allow_pipes "$allow_pipes") ;;
-  esac
+  from=(--init "$pretrained" --allow_pipes "$allow_pipes")
+  if [[ $system == nlu ]]; then from=(${text:+--text "$data/text_only"}); fi
+  if [[ $system == lasyn ]]; then from+=(--text "$data/text_only" --synthesizer "$made"); fi
+  if [[ $system.$variant == lasyn.diffusion ]]; then from+=(--latents "$made/latents"); fi
   run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$data/train" --dev "$data/dev" \
     --units "$units" ${from[@]+"${from[@]}"} --objective.tasks "${tasks[@]}" --out "$run/train" --seed "$seed"
 fi

@@ -28,7 +28,7 @@ fi
 name=$system${variant:+.$variant}${task:+.$task}
 if [[ $text != text_only ]]; then name+=.$text; fi
 name+=/seed$seed # of the run, below $exp
-run=$exp/$name
+run=$exp/$name made=$exp/$name/synthesis
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
 if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
@@ -59,37 +59,29 @@ fi
 
 if stage 4 synthesis "turn text into something to train on"; then
   case $system in
-    asr) say "asr learns from speech alone: nothing to synthesize" ;;
-    nlu) say "nlu learns from text as it is: nothing to synthesize" ;;
+    asr | nlu) say "$system learns from what there is: nothing to synthesize" ;;
     tts) run train_spoken python local/speak.py --data "$data" --text "$text" --out "$data/train_spoken" --jobs "$jobs" "${size[@]}" ;;
     lasyn)
-      case $variant in
-        diffusion)
-          run "$name/synthesis" torchrun -m stxlib.bin.train --config "$(conf synthesis)" --train "$data/train" --dev "$data/dev" \
-            --units "$exp/units" --speech_model "$pretrained" --out "$run/synthesis" "${steps[@]}"
-          run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$run/synthesis" --data "$data/$text" \
-            --out "$run/synthesis/latents" --seed "$seed"
-          ;;
-        *)
-          run "$name/synthesis" python -m stxlib.bin.project --config "$(conf synthesis)" --model "$pretrained" \
-            --train "$data/train" --out "$run/synthesis" --seed "$seed"
-          ;;
-      esac
-      run "$name/synthesis/judged" python -m stxlib.bin.judge --model "$pretrained" --synthesizer "$run/synthesis" \
-        --data "$data/dev" --out "$run/synthesis/judged"
+      if [[ $variant == diffusion ]]; then
+        run "$name/synthesis" torchrun -m stxlib.bin.train --config "$(conf synthesis)" --train "$data/train" --dev "$data/dev" \
+          --units "$exp/units" --speech_model "$pretrained" --out "$made" "${steps[@]}"
+        run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$made" --data "$data/$text" --out "$made/latents"
+      else
+        run "$name/synthesis" python -m stxlib.bin.project --config "$(conf synthesis)" --model "$pretrained" \
+          --train "$data/train" --out "$made" --seed "$seed"
+      fi
+      run "$name/synthesis/judged" python -m stxlib.bin.judge --model "$pretrained" --synthesizer "$made" --data "$data/dev" --out "$made/judged"
       ;;
   esac
 fi
 
 if stage 5 train "train the system"; then
-  speech=$data/train
-  case $system in
-    tts) speech=$data/train_spoken from=(--init "$pretrained") ;;
-    nlu) from=(--text "$data/$text") ;;
-    lasyn) from=(--init "$pretrained" --text "$data/$text" --synthesizer "$run/synthesis") ;;
-    *) from=(--init "$pretrained") ;;
-  esac
-  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --train "$speech" --dev "$data/dev" \
+  from=(--train "$data/train" --init "$pretrained")
+  if [[ $system == nlu ]]; then from=(--train "$data/train" --text "$data/$text"); fi
+  if [[ $system == tts ]]; then from=(--train "$data/train_spoken" --init "$pretrained"); fi
+  if [[ $system == lasyn ]]; then from+=(--text "$data/$text" --synthesizer "$made"); fi
+  if [[ $system.$variant == lasyn.diffusion ]]; then from+=(--latents "$made/latents"); fi
+  run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --dev "$data/dev" \
     --units "$units" "${from[@]}" --objective.tasks "${tasks[@]}" --out "$run/train" "${steps[@]}"
 fi
 
