@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import stxlib.models
 import stxlib.nn
 import stxlib.objectives
-from stxlib.data.batch import Sequences, SpeechBatch, TextBatch, pad
+from stxlib.data.batch import MixedBatch, Sequences, SpeechBatch, TextBatch, pad
 from stxlib.models.backbone import Backbone, BackboneConfig
 from stxlib.models.classifier import Classifier, ClassifierConfig
 from stxlib.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
@@ -32,8 +32,10 @@ from stxlib.nn.subsampling import Subsampling
 from stxlib.nn.token_embedding import TokenEmbeddingConfig
 from stxlib.nn.transformer_decoder import DecoderConfig, TransformerDecoder
 from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
+from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig, LatentSynthesisObjective
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
 from stxlib.objectives.text_to_text import TextToTextLossConfig, TextToTextObjective
+from stxlib.ops.segments import Segments
 from stxlib.ratio import Ratio
 
 BINS, DIM, VOCAB, UNITS = 12, 16, 13, 9
@@ -42,6 +44,7 @@ DECODER = DecoderConfig(num_layers=2, dim=DIM, num_heads=2, ff_dim=24)
 ENCODER = SpeechEncoderConfig(num_mels=BINS, conv_channels=4, conformer=BLOCKS)
 BACKBONE = BackboneConfig(conformer=BLOCKS, decoder=DECODER)
 
+Batch = SpeechBatch | TextBatch | MixedBatch
 Encode = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -283,13 +286,44 @@ def text_classification_objective(dropout: float) -> ClassificationObjective:
     return classification_objective(dropout, TokenEmbeddingConfig(dim=DIM))
 
 
+class Rows(nn.Module):
+    """A synthesizer: three frames for each unit, noise by the seed of the utterance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_units, self.dim, self.frames_per_unit = UNITS, DIM, 3.0
+        self.register_buffer("rows", torch.randn(UNITS, DIM))
+        self.register_buffer("latent_mean", torch.full((DIM,), 0.1))
+        self.register_buffer("latent_std", torch.ones(DIM))
+
+    def sample(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
+        samples = []
+        for ids, length, seed in zip(units, unit_lens.tolist(), seeds.tolist(), strict=True):
+            rows = self.rows[ids[:length]].repeat_interleave(3, 0)
+            samples.append(
+                rows + 0.01 * torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed))
+            )
+        return nn.utils.rnn.pad_sequence(samples, batch_first=True), 3 * unit_lens
+
+    def durations(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> Segments:
+        raise NotImplementedError
+
+
+def latent_synthesis_objective(dropout: float) -> LatentSynthesisObjective:
+    config = LatentSynthesisLossConfig(tasks=("asr", "slu"), text_weight=0.5)
+    network = speech_to_text_objective(dropout).network
+    return LatentSynthesisObjective(network, Rows(), config, {"asr": 4, "slu": 5})
+
+
 OBJECTIVES = {
     "speech_to_text": speech_to_text_objective,
     "several tasks": multi_task_objective,
+    "latent_synthesis": latent_synthesis_objective,
     "text_to_text": text_to_text_objective,
     "classification": classification_objective,
     "classification of text": text_classification_objective,
 }
+READ_BOTH = ("latent_synthesis",)
 READ_TEXT = ("text_to_text", "classification of text")
 
 
@@ -299,17 +333,23 @@ def make_objective(request: pytest.FixtureRequest) -> Callable[[float], nn.Modul
 
 
 @pytest.fixture
-def eight(
-    request: pytest.FixtureRequest, make_objective: Callable[[float], nn.Module]
-) -> SpeechBatch | TextBatch:
+def eight(request: pytest.FixtureRequest, make_objective: Callable[[float], nn.Module]) -> Batch:
     """Eight utterances of the kind that the objective reads."""
-    batch = eight_utterances()
-    if request.node.callspec.params["make_objective"] not in READ_TEXT:
+    batch, reads = eight_utterances(), request.node.callspec.params["make_objective"]
+    if reads not in READ_TEXT + READ_BOTH:
         return batch
     generator = torch.Generator().manual_seed(2)
     lens = [5, 4, 4, 1, 3, 2, 5, 7]
     source = Sequences.of([torch.randint(4, VOCAB, (n,), generator=generator).tolist() for n in lens])
-    return TextBatch(batch.utts, batch.seeds, source, batch.labels)
+    text = TextBatch(batch.utts, batch.seeds, source, batch.labels)
+    return text if reads in READ_TEXT else MixedBatch(batch, replace(text, source=units_of(text.labels)), 1.0)
+
+
+def units_of(labels: dict[str, Sequences]) -> Sequences:
+    """Units that spell what is to be written: one for each token, so that it can be learnt, and two more."""
+    ids = labels["asr"].ids
+    spelt = torch.stack([ids % (UNITS - 2) + 2, ids // (UNITS - 2) + 2], 2).flatten(1)
+    return Sequences(spelt, 2 * labels["asr"].lens)
 
 
 def eight_utterances() -> SpeechBatch:
@@ -335,7 +375,7 @@ def eight_utterances() -> SpeechBatch:
     return SpeechBatch(utts, torch.arange(8) + 7, waves, wave_lens, 16000, labels)
 
 
-def rows(batch: SpeechBatch | TextBatch, chosen: slice) -> SpeechBatch | TextBatch:
+def rows(batch: Batch, chosen: slice) -> Batch:
     """Some utterances, with no more padding than they need."""
 
     def cut(x: Tensor, x_lens: Tensor) -> Tensor:
@@ -344,6 +384,8 @@ def rows(batch: SpeechBatch | TextBatch, chosen: slice) -> SpeechBatch | TextBat
     def part(sequences: Sequences) -> Sequences:
         return Sequences(cut(sequences.ids, sequences.lens), sequences.lens[chosen])
 
+    if isinstance(batch, MixedBatch):
+        return MixedBatch(rows(batch.speech, chosen), rows(batch.text, chosen), 1.0)
     labels = {name: part(sequences) for name, sequences in batch.labels.items()}
     if isinstance(batch, TextBatch):
         return TextBatch(batch.utts[chosen], batch.seeds[chosen], part(batch.source), labels)
@@ -359,19 +401,19 @@ def rows(batch: SpeechBatch | TextBatch, chosen: slice) -> SpeechBatch | TextBat
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_splitting_of_objectives(
-    make_objective: Callable[[float], nn.Module], eight: SpeechBatch | TextBatch, size: int
+    make_objective: Callable[[float], nn.Module], eight: Batch, size: int
 ) -> None:
     torch.manual_seed(0)
     objective, batch = make_objective(0.0).train(), eight
 
-    def gradients(parts: list[SpeechBatch | TextBatch]) -> tuple[dict[str, float], list[Tensor]]:
+    def gradients(parts: list[Batch]) -> tuple[dict[str, float], list[Tensor]]:
         objective.zero_grad()
         sums: dict[str, float] = {}
-        count = 0
+        count = 0.0
         for part in parts:
             found = objective(part)
             found["loss"].sum.backward()
-            count += int(found["loss"].count)
+            count += float(found["loss"].count)
             for name, ratio in found.items():
                 sums[name] = sums.get(name, 0.0) + float(ratio.sum.detach())
         return sums, [p.grad / count for p in objective.parameters() if p.requires_grad]
@@ -383,11 +425,10 @@ def test_splitting_of_objectives(
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * max(1.0, float(one.abs().max())))
 
 
-def test_padding_of_objectives(
-    make_objective: Callable[[float], nn.Module], eight: SpeechBatch | TextBatch
-) -> None:
-    torch.manual_seed(0)
-    objective, batch = make_objective(0.0).train(), eight
+def spoilt(batch: Batch) -> Batch:
+    """The same with garbage in the padding."""
+    if isinstance(batch, MixedBatch):
+        return replace(batch, speech=spoilt(batch.speech), text=spoilt(batch.text))
 
     def spoil(sequences: Sequences, value: int) -> Sequences:
         return Sequences(fill_padding(sequences.ids, sequences.lens, value), sequences.lens)
@@ -396,21 +437,22 @@ def test_padding_of_objectives(
         name: spoil(sequences, (UNITS if name == "units" else VOCAB) - 1)
         for name, sequences in batch.labels.items()
     }
-    garbage: SpeechBatch | TextBatch
     if isinstance(batch, TextBatch):
-        garbage = replace(batch, source=spoil(batch.source, VOCAB - 1), labels=labels)
-    else:
-        waves = fill_padding(batch.waves, batch.wave_lens, float("nan"))
-        garbage = replace(batch, waves=waves, labels=labels)
-    clean, found = objective(batch), objective(garbage)
+        return replace(batch, source=spoil(batch.source, UNITS - 1), labels=labels)
+    waves = fill_padding(batch.waves, batch.wave_lens, float("nan"))
+    return replace(batch, waves=waves, labels=labels)
+
+
+def test_padding_of_objectives(make_objective: Callable[[float], nn.Module], eight: Batch) -> None:
+    torch.manual_seed(0)
+    objective, batch = make_objective(0.0).train(), eight
+    clean, found = objective(batch), objective(spoilt(batch))
     for name, ratio in clean.items():
         assert float(found[name].sum.detach()) == pytest.approx(float(ratio.sum.detach()), rel=1e-5), name
-        assert int(found[name].count) == int(ratio.count)
+        assert float(found[name].count) == float(ratio.count)
 
 
-def test_objectives_are_deterministic(
-    make_objective: Callable[[float], nn.Module], eight: SpeechBatch | TextBatch
-) -> None:
+def test_objectives_are_deterministic(make_objective: Callable[[float], nn.Module], eight: Batch) -> None:
     def trained() -> dict[str, Tensor]:
         torch.manual_seed(0)
         objective, batch = make_objective(0.1).train(), eight
@@ -426,9 +468,7 @@ def test_objectives_are_deterministic(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_objectives_reach_every_parameter(
-    make_objective: Callable[[float], nn.Module], eight: SpeechBatch | TextBatch
-) -> None:
+def test_objectives_reach_every_parameter(make_objective: Callable[[float], nn.Module], eight: Batch) -> None:
     torch.manual_seed(0)
     objective = make_objective(0.1).train()
     objective(eight)["loss"].sum.backward()
@@ -441,13 +481,14 @@ def test_objectives_reach_every_parameter(
 
 
 def test_objectives_overfit_eight_utterances(
-    make_objective: Callable[[float], nn.Module], eight: SpeechBatch | TextBatch
+    make_objective: Callable[[float], nn.Module], eight: Batch
 ) -> None:
     torch.manual_seed(0)
     objective = make_objective(0.0)
     encoder = getattr(objective.network, "encoder", None)
-    if isinstance(eight, SpeechBatch) and isinstance(encoder, SpeechEncoder):
-        encoder.estimate_normalization([(eight.waves, eight.wave_lens)])
+    speech = eight.speech if isinstance(eight, MixedBatch) else eight
+    if isinstance(speech, SpeechBatch) and isinstance(encoder, SpeechEncoder):
+        encoder.estimate_normalization([(speech.waves, speech.wave_lens)])
     optimizer = torch.optim.AdamW(objective.parameters(), lr=5e-3, weight_decay=0.0)
     objective.eval()  # no SpecAugment: it is to learn by heart
 
@@ -461,13 +502,13 @@ def test_objectives_overfit_eight_utterances(
     for _ in range(200):
         optimizer.zero_grad()
         found = objective(eight)
-        if is_learnt(found) and objective.inspect(eight).hypotheses == objective.inspect(eight).references:
+        if is_learnt(found) and objective.inspect(speech).hypotheses == objective.inspect(speech).references:
             break
         found["loss"].sum.backward()
         nn.utils.clip_grad_norm_(objective.parameters(), 5.0)
         optimizer.step()
     assert is_learnt(objective(eight))
-    inspection = objective.inspect(eight)
+    inspection = objective.inspect(speech)
     assert inspection.hypotheses == inspection.references
     images = [image for image in inspection.images.values() if image.numel()]
     assert images and all(0 <= float(image.min()) <= float(image.max()) <= 1 for image in images)
@@ -479,7 +520,7 @@ def modules_of(package: object) -> list[str]:
 
 
 def test_how_many_were_seen() -> None:
-    assert (len(ENCODERS), len(DECODERS), len(OBJECTIVES)) == (9, 2, 5)
+    assert (len(ENCODERS), len(DECODERS), len(OBJECTIVES)) == (9, 2, 6)
     objectives = {
         name
         for module in modules_of(stxlib.objectives)

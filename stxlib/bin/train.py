@@ -22,6 +22,7 @@ from stxlib.errors import ConfigError, run
 from stxlib.models.networks import NetworkConfig
 from stxlib.models.speech_to_text import SpeechToTextConfig
 from stxlib.objectives.build import ObjectiveConfig
+from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig
 from stxlib.objectives.training_data import BatchConfig
 from stxlib.train.init import InitConfig
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from stxlib.data.mixed_loader import MixedBatches
     from stxlib.data.speech_loader import SpeechBatches, SpeechDevBatches
     from stxlib.data.text_loader import TextBatches, TextDevBatches
-    from stxlib.models.synthesizer import Synthesizer
     from stxlib.text.saved import Units
 
 # Of the training set, for mean and deviation of the features. Ten minutes fix them to well under a percent.
@@ -53,6 +53,8 @@ class TrainConfig:
     "data directories whose labelled text is learnt from besides, by an objective that learns from text"
     synthesizer: Path | None = None
     "folder of what turns text into latents (stage 4), for an objective that learns from both"
+    latents: Path | None = None
+    "folder of latents that stxlib.bin.synthesize has made of --text; without it they are made as they are needed"
     units: Path
     "folder of tokens and units that stxlib.bin.tokenize wrote"
     out: Path
@@ -101,8 +103,10 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     import torch
 
     from stxlib.data.data_dir import DataDir
+    from stxlib.data.latent_store import LatentStore
     from stxlib.models.networks import build_network, speech_encoder
     from stxlib.models.saved import SavedConfig, save_network
+    from stxlib.models.saved_synthesizer import load_synthesizer
     from stxlib.objectives.build import build_objective, check_tasks, sizes_of
     from stxlib.objectives.label_encoder import TokenLabels
     from stxlib.objectives.latent_synthesis import LatentSynthesisObjective
@@ -119,13 +123,21 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     torch.manual_seed(config.seed)
     sizes = sizes_of(config.objective, units)
     network = build_network(config.network, sizes, config.objective.tasks)
-    synthesizer = None if config.synthesizer is None else load_synthesizer(config.synthesizer, units)
+    synthesizer = None
+    if config.synthesizer is not None:
+        synthesizer = load_synthesizer(config.synthesizer)
+        if load_units(config.synthesizer / "units").units.symbols != units.units.symbols:
+            raise ConfigError(
+                f"--synthesizer {config.synthesizer}: was made for other units than those of --units; run stage 4 (synthesis) again"
+            )
     learning = build_objective(config.objective, network, units, synthesizer)
+    check_sources(config)
     encoder = speech_encoder(network)
     given = Given(
         train=DataDir(config.train),
         dev=DataDir(config.dev),
         text=tuple(map(DataDir, config.text)),
+        latents=None if config.latents is None else LatentStore(config.latents),
         batches=config.batches,
         augment=config.augment,
         seed=config.seed,
@@ -164,7 +176,18 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         stage_name(config.out),
         config=config,
         sources=parsed.sources,
-        harmless=("out", "train", "dev", "text", "units", "init", "synthesizer", "device", "max_bad_utts"),
+        harmless=(
+            "out",
+            "train",
+            "dev",
+            "text",
+            "latents",
+            "units",
+            "init",
+            "synthesizer",
+            "device",
+            "max_bad_utts",
+        ),
         is_main=distributed.is_main,
     )
     if distributed.is_main:
@@ -205,6 +228,16 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     distributed.barrier()
 
 
+def check_sources(config: TrainConfig) -> None:
+    """ConfigError for options of which the objective would take no notice."""
+    if not isinstance(config.objective, LatentSynthesisLossConfig):
+        for name in ("synthesizer", "latents"):
+            if getattr(config, name) is not None:
+                raise ConfigError(
+                    f"--{name}: objective.kind {config.objective.kind} has no use for it; leave it out, or choose latent_synthesis"
+                )
+
+
 def begin_with(
     config: TrainConfig, network: nn.Module, units: Units, vocab_size: int
 ) -> tuple[tuple[str, ...], list[str]]:
@@ -230,24 +263,6 @@ def begin_with(
         network, read_weights(config.init), config.init_patterns, source=str(config.init), grown=grown
     )
     return report.loaded, report.lines(network) + warnings
-
-
-def load_synthesizer(folder: Path, units: Units) -> Synthesizer:
-    """What stage 4 saved. ConfigError where it is no synthesizer, or is one of other units."""
-    from stxlib.models.saved import load_network
-    from stxlib.models.synthesizer import Synthesizer
-    from stxlib.text.saved import load_units
-
-    network, _ = load_network(folder)
-    if not isinstance(network, Synthesizer):
-        raise ConfigError(
-            f"--synthesizer {folder}: holds a network of kind {network.config.kind}; give the folder that stage 4 (synthesis) wrote"
-        )
-    if load_units(folder / "units").units.symbols != units.units.symbols:
-        raise ConfigError(
-            f"--synthesizer {folder}: was made for other units than those of --units; run stage 4 (synthesis) again"
-        )
-    return network
 
 
 def other_symbols(name: str, init: Path) -> str:

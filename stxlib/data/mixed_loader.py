@@ -34,7 +34,7 @@ class MixedBatchConfig:
             raise ConfigError(f"max_units: {self.max_units}; give 1 or more")
 
     def batch_units(self, seconds_per_unit: float) -> int:
-        """Units of text in a batch, padding included."""
+        """Units of text in a batch, padding included; seconds_per_unit: how long one is."""
         return max(1, round(self.text_ratio * self.speech.batch_seconds / seconds_per_unit))
 
 

@@ -35,7 +35,7 @@ class BucketSampler:
         num_buckets: int,
         seed: int,
         num_shards: int = 1,
-        unit: Literal["seconds", "tokens"] = "seconds",
+        unit: Literal["seconds", "tokens", "frames"] = "seconds",
     ) -> None:
         """lengths: (n,), n at least 1; limit: of the padded length of a batch; unit: of both, for messages.
 

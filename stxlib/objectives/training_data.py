@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from stxlib.data.augment import AugmentConfig
 from stxlib.data.data_dir import DataDir
+from stxlib.data.latent_loader import LatentBatches
+from stxlib.data.latent_store import LatentStore
 from stxlib.data.mixed_loader import MixedBatchConfig, MixedBatches
 from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches, SpeechDevBatches
 from stxlib.data.tables import line_of
@@ -28,6 +30,8 @@ class Given:
     dev: DataDir
     text: tuple[DataDir, ...]
     """sets whose labelled text is learnt from besides"""
+    latents: LatentStore | None
+    """what this text was turned into before; None: it is turned into latents as it is read"""
     batches: BatchConfig
     augment: AugmentConfig
     seed: int
@@ -119,7 +123,19 @@ def mixed_batches(
         tuple(name for name in ctc if name in speech_labels.tasks),
         encoder,
     )
-    seconds_per_unit = synthesizer.frames_per_unit / encoder.latents_per_second
+    seconds_per_latent = 1 / encoder.latents_per_second
+    if given.latents is not None:
+        labels_of = labels_of_text(given.text, text_labels)
+        stored = LatentBatches(
+            given.latents,
+            labels_of,
+            batch_frames=config.batch_units(seconds_per_latent),
+            num_buckets=config.speech.num_buckets,
+            seed=given.seed,
+            num_shards=given.num_shards,
+        )
+        return MixedBatches(speech, stored, seconds_per_latent), dev, told + of_text
+    seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
     text = TextBatches(
         (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
         " ".join(str(data.path) for data in given.text),
@@ -130,6 +146,21 @@ def mixed_batches(
         num_shards=given.num_shards,
     )
     return MixedBatches(speech, text, seconds_per_unit), dev, told + of_text
+
+
+def labels_of_text(sets: Sequence[DataDir], labels: TokenLabels) -> Callable[[str], dict[str, list[int]]]:
+    """utterance id -> its labels, of that of the sets which has it. DataError for an id that none has."""
+    readers = {utt: reader for data in sets for reader in (LabelReader(data, labels),) for utt in data.utts}
+
+    def read(utt: str) -> dict[str, list[int]]:
+        if utt not in readers:
+            where = " ".join(str(data.path) for data in sets)
+            raise DataError(
+                f"--latents: has {utt!r}, which is not in {where}; give the text that the latents were made of"
+            )
+        return readers[utt](utt)
+
+    return read
 
 
 def labelled_with(labels: TokenLabels, sets: Sequence[DataDir]) -> tuple[TokenLabels, list[str]]:
