@@ -84,3 +84,11 @@ def expand(segments: Segments) -> tuple[Tensor, Tensor, Tensor]:
     state = torch.searchsorted(ends, frames, right=True)  # (B, T): 2 x position, + 1 where blank
     state = state.masked_fill(~length_mask(frame_lens, num_frames), 0)
     return state // 2, state % 2 == 1, frame_lens
+
+
+def neighbours(segments: Segments) -> tuple[Tensor, Tensor]:
+    """The unit to the left and to the right of each position, (B, P) each; BOUNDARY at both ends and past lens."""
+    units = segments.units.masked_fill(~length_mask(segments.lens, segments.units.shape[1]), BOUNDARY)
+    left = torch.nn.functional.pad(units[:, :-1], (1, 0), value=BOUNDARY)
+    right = torch.nn.functional.pad(units[:, 1:], (0, 1), value=BOUNDARY)
+    return left, right
