@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import Tensor, nn
 
 from stxlib.errors import ConfigError
-from stxlib.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
+from stxlib.models.public_encoder import PublicEncoderConfig
+from stxlib.models.speech_encoder import SpeechEncoderConfig
+from stxlib.models.wave_encoder import WaveEncoder, build_wave_encoder
 from stxlib.nn.attention_pooling import AttentionPooling
 from stxlib.nn.conformer import Conformer, ConformerConfig
 from stxlib.nn.token_embedding import TokenEmbedding, TokenEmbeddingConfig
@@ -20,7 +22,9 @@ from stxlib.ops.masks import length_mask
 class ClassifierConfig:
     kind: Literal["classifier"] = "classifier"
     """one class for each utterance and task, from speech or from text"""
-    encoder: SpeechEncoderConfig | TokenEmbeddingConfig = field(default_factory=SpeechEncoderConfig)
+    encoder: SpeechEncoderConfig | PublicEncoderConfig | TokenEmbeddingConfig = field(
+        default_factory=SpeechEncoderConfig
+    )
     """from waves or tokens to vectors"""
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
     """the blocks above them"""
@@ -45,12 +49,12 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig, vocab_size: int, num_classes: Mapping[str, int]) -> None:
         """vocab_size: of the tokens, where the encoder reads text; num_classes: task -> classes."""
         super().__init__()
-        self.config = config
         self.encoder = (
-            SpeechEncoder(config.encoder)
-            if isinstance(config.encoder, SpeechEncoderConfig)
-            else TokenEmbedding(config.encoder, vocab_size)
+            TokenEmbedding(config.encoder, vocab_size)
+            if isinstance(config.encoder, TokenEmbeddingConfig)
+            else build_wave_encoder(config.encoder)
         )
+        self.config = replace(config, encoder=self.encoder.config)
         dim = config.conformer.dim
         self.norm = nn.LayerNorm(self.encoder.dim)
         self.linear = nn.Linear(self.encoder.dim, dim)
@@ -62,12 +66,12 @@ class Classifier(nn.Module):
     @property
     def sample_rate(self) -> int:
         """Samples a second of the waves it takes; it must be one that takes waves."""
-        assert isinstance(self.encoder, SpeechEncoder)
+        assert isinstance(self.encoder, WaveEncoder)
         return self.encoder.config.sample_rate
 
     def encode(self, x: Tensor, x_lens: Tensor, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x: waves (B, N), or tokens (B, U); seeds: (B,) of SpecAugment, of waves only. Returns frames (B, T, D) and their lengths."""
-        if isinstance(self.encoder, SpeechEncoder):
+        if isinstance(self.encoder, WaveEncoder):
             latents, lens = self.encoder(x, x_lens, seeds)
         else:
             latents, lens = self.encoder(x, x_lens)

@@ -8,7 +8,7 @@ units/              the vocabularies that its outputs are indices of
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -53,7 +53,8 @@ def save_network(folder: Path, network: Network, config: SavedConfig, *, units_d
             (folder / "units").rename(old_units)
         new_units.rename(folder / "units")
         shutil.rmtree(old_units, ignore_errors=True)
-    write_text(folder / "network.yaml", dump_config(config))
+    # The network's own config: that of a public encoder holds what it is made of, so that the folder is enough to build it again.
+    write_text(folder / "network.yaml", dump_config(replace(config, network=network.config)))
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with written_whole(folder / "model.safetensors") as path:
         path.write_bytes(save(weights))
