@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stxlib.models.classifier import Classifier, ClassifierConfig
+from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
 from stxlib.models.speech_encoder import SpeechEncoder
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.models.text_to_text import TextToText, TextToTextConfig
 
-NetworkConfig = SpeechToTextConfig | TextToTextConfig | ClassifierConfig
-Network = SpeechToText | TextToText | Classifier
+NetworkConfig = SpeechToTextConfig | TextToTextConfig | ClassifierConfig | FixedProjectionConfig
+Network = SpeechToText | TextToText | Classifier | FixedProjection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,12 @@ def build_network(config: NetworkConfig, sizes: NetworkSizes, tasks: tuple[str, 
         return SpeechToText(config, sizes.vocab_size, sizes.num_units)
     if isinstance(config, TextToTextConfig):
         return TextToText(config, sizes.vocab_size)
+    if isinstance(config, FixedProjectionConfig):
+        return FixedProjection(config, sizes.num_units, sizes.latent_dim)
     return Classifier(config, sizes.vocab_size, dict(zip(tasks, sizes.num_classes, strict=True)))
 
 
 def speech_encoder(network: Network) -> SpeechEncoder | None:
-    """The part that takes waves; None in a network that takes text."""
-    encoder = None if isinstance(network, TextToText) else network.encoder
+    """The part that takes waves; None in a network that takes text or units."""
+    encoder = network.encoder if isinstance(network, SpeechToText | Classifier) else None
     return encoder if isinstance(encoder, SpeechEncoder) else None
