@@ -93,8 +93,6 @@ class Plan:
     "expected in all"
     model: str
     "hash of the synthesizer"
-    empty: tuple[str, ...]
-    "utterances without a unit: left out"
     num_unknown: int
     "units that the synthesizer does not know"
 
@@ -148,7 +146,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     num_latents = sum(sum(one) for one in lens if one is not None)
     summary = {
         "sentences": len(plan.utts),
-        "left_out_without_units": list(plan.empty),
         "versions": plan.versions,
         "latents": num_latents,
         "dim": synthesizer.dim,
@@ -168,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def make_plan(config: SynthesizeConfig, synthesizer: Synthesizer) -> Plan:
-    """Read the set. DataError where its text is not spelt in units, and where no sentence has one."""
+    """Read the set. DataError where its text is not spelt in units."""
     data = DataDir(config.data)
     if not data.has(UNITS):
         raise DataError(
@@ -179,18 +176,12 @@ def make_plan(config: SynthesizeConfig, synthesizer: Synthesizer) -> Plan:
     chosen: Sequence[str] = data.utts
     if config.num_sentences and config.num_sentences < len(chosen):
         chosen = [chosen[i * len(chosen) // config.num_sentences] for i in range(config.num_sentences)]
-    utts, units, empty, num_unknown, lengths = [], SequenceStore(), [], 0, []
+    units, num_unknown, lengths = SequenceStore(), 0, []
     for utt in chosen:
         ids = vocabulary.encode(table[utt].split())
-        if not ids:
-            empty.append(utt)
-            continue
-        utts.append(utt)
         units.append(ids)
         lengths.append(len(ids))
         num_unknown += ids.count(vocabulary.unk)
-    if not utts:
-        raise DataError(f"{config.data / UNITS}: no sentence has a unit; run stage 2 (units) on this set")
     expected = np.repeat(lengths, config.versions) * synthesizer.frames_per_unit
     shard = (expected.cumsum() - expected) * synthesizer.dim * BYTES // (config.shard_megabytes * 1e6)
     starts = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(expected)]
@@ -198,24 +189,19 @@ def make_plan(config: SynthesizeConfig, synthesizer: Synthesizer) -> Plan:
     for name in ("network.yaml", "model.safetensors"):
         digest.update((config.model / name).read_bytes())
     return Plan(
-        utts=tuple(utts),
+        utts=tuple(chosen),
         units=units,
         versions=config.versions,
         seed=config.seed,
         shards=tuple(range(one, two) for one, two in zip(starts, starts[1:], strict=False)),
         num_latents=float(expected.sum()),
         model=digest.hexdigest(),
-        empty=tuple(empty),
         num_unknown=num_unknown,
     )
 
 
 def announce(config: SynthesizeConfig, plan: Plan, dim: int, finished: int) -> None:
     """Say how much there is to do, and how large it will be. DataError where the disk has no room for it."""
-    if plan.empty:
-        print(
-            f"synthesize: {len(plan.empty)} sentences have no unit and are left out, such as {plan.empty[0]}"
-        )
     if plan.num_unknown:
         print(f"synthesize: {plan.num_unknown} units are unknown to the synthesizer and made as <unk>")
     size = plan.num_latents * dim * BYTES
