@@ -1,0 +1,192 @@
+"""Estimate a fixed projection, which turns units into latents of a speech model: stage 4 of Latent Synthesis.
+
+    python -m stxlib.bin.project --config conf/lasyn/synthesis.yaml --model exp/pretrain/seed1 --train data/train \
+        --out exp/lasyn/seed1/synthesis --seed 1
+
+The speech model writes the latents of the training set and aligns their units (its CTC at the latents); means over them, in float64, are
+the projection. Nothing is trained: it takes a few passes over the audio, and the same command writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from stxlib.atomic import write_text
+from stxlib.config import dump_config, parse_config
+from stxlib.data.augment import AugmentConfig
+from stxlib.data.batch import SpeechBatch
+from stxlib.data.data_dir import DataDir
+from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches
+from stxlib.data.tables import write_table
+from stxlib.decode.recognizer import choose_device
+from stxlib.errors import ConfigError, DataError, run
+from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
+from stxlib.models.latent_alignment import align_latents
+from stxlib.models.networks import NetworkSizes
+from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport
+from stxlib.models.saved import SavedConfig, load_network, save_network
+from stxlib.models.speech_to_text import SpeechToText
+from stxlib.objectives.label_encoder import UNITS, TokenLabels
+from stxlib.objectives.training_data import LabelReader
+from stxlib.text.phones import UnitVocabulary
+from stxlib.text.saved import load_units
+
+_SECONDS_BETWEEN_LINES = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectConfig:
+    """Which speech model's latents are projected to, and from which speech they are learnt."""
+
+    model: Path
+    """folder of the trained speech model (stage 3)"""
+    train: Path
+    """data directory of its training set, with the stream `units`"""
+    out: Path
+    """folder to write the synthesizer into"""
+    synthesizer: FixedProjectionConfig = field(default_factory=FixedProjectionConfig)
+    """the projection"""
+    passes: int = 3
+    """times that the set is read, each time with other speeds and noise"""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """how the waves are changed; as in the training of the speech model, so that latents are those that it makes"""
+    batch_seconds: float = 120.0
+    """seconds of audio that are encoded at once, padding included"""
+    num_workers: int = 1
+    """processes that read audio ahead; 0 reads in the main process; the result does not depend on it"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU if there is one"""
+    allow_pipes: bool = False
+    """run the commands of `wav.scp` lines that end in |"""
+    max_bad_utts: int = 0
+    """unreadable utterances to leave out before the command ends with an error"""
+    seed: int = 1
+    """seed of speeds and noise, and of random rows"""
+
+    def __post_init__(self) -> None:
+        if self.passes < 1:
+            raise ConfigError(f"passes: {self.passes}; expected 1 or more")
+        if self.batch_seconds <= 0:
+            raise ConfigError(f"batch_seconds: {self.batch_seconds:g}; give a number above 0")
+        if self.num_workers < 0:
+            raise ConfigError(f"num_workers: {self.num_workers}; expected 0 or more")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Estimate, and leave in `--out` a synthesizer that can be used from that folder alone."""
+    description = "Estimate a fixed projection from units to latents."
+    config = parse_config(ProjectConfig, argv, prog="stxlib.bin.project", description=description).config
+    network, saved = load_network(config.model, choose_device(config.device))
+    if not isinstance(network, SpeechToText):
+        raise ConfigError(
+            f"--model {config.model}: holds a network of kind {saved.network.kind}, which has no CTC at its latents;"
+            " give the folder of the speech model (stage 3)"
+        )
+    vocabulary = load_units(config.model / "units").units
+    batches = speech_of(config, network)
+    write_text(config.out / "config.yaml", dump_config(config))
+    write_table(
+        config.out / "excluded", {utt: reason for reason, utts in batches.excluded.items() for utt in utts}
+    )
+    print(f"project: {config.train}: {batches.summary()}, {config.passes} passes", flush=True)
+    for line in batches.excluded_lines():
+        print(f"project: {line}", flush=True)
+
+    estimate = ProjectionEstimate(network.num_units, network.encoder.dim)
+    num_labels, num_unknown = 0, 0
+    for batch in all_batches(batches, config.passes):
+        labels = batch.labels[UNITS]
+        num_labels += int(labels.lens.sum())
+        num_unknown += int((labels.ids == vocabulary.unk).sum())
+        there = batch.to(next(network.parameters()).device)
+        units = there.labels[UNITS]
+        estimate.add(align_latents(network, there.waves, there.wave_lens, units.ids, units.lens))
+    if num_unknown == num_labels:
+        raise DataError(
+            f"{config.train / UNITS}: no unit is one of {config.model / 'units'}; run stage 2 (units) with these units on this set"
+        )
+    projection = FixedProjection(config.synthesizer, network.num_units, network.encoder.dim)
+    report = estimate.finish(projection, network.unit_head.weight, config.seed)
+
+    unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
+    summary = {
+        **asdict(report),
+        "unseen_units": unseen,
+        "frames_per_unit": projection.frames_per_unit,
+        "units_unknown_to_the_model": num_unknown,
+        "unreadable": sorted(batches.bad_utts),
+    }
+    write_text(config.out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    sizes = NetworkSizes(
+        vocab_size=saved.sizes.vocab_size, num_units=network.num_units, latent_dim=network.encoder.dim
+    )
+    made = SavedConfig(sizes=sizes, tasks=(), ctc_task="", network=config.synthesizer)
+    save_network(config.out, projection, made, units_dir=config.model / "units")
+    for line in lines(report, projection, vocabulary, num_unknown, unseen):
+        print(f"project: {line}")
+    print(f"project: saved {config.out}")
+
+
+def speech_of(config: ProjectConfig, network: SpeechToText) -> SpeechBatches:
+    """The speech to learn from, with its units as the model numbers them. ConfigError for a set without the stream."""
+    data = DataDir(config.train)
+    labels = TokenLabels(load_units(config.model / "units"), (), with_units=True)
+    return SpeechBatches(
+        data,
+        LabelReader(data, labels),
+        ctc=(UNITS,),
+        config=SpeechBatchConfig(batch_seconds=config.batch_seconds, num_workers=config.num_workers),
+        augment=config.augment,
+        sample_rate=network.sample_rate,
+        seed=config.seed,
+        frames_per_second=network.encoder.latents_per_second,
+        allow_pipes=config.allow_pipes,
+        max_bad_utts=config.max_bad_utts,
+    )
+
+
+def all_batches(batches: SpeechBatches, passes: int) -> Iterator[SpeechBatch]:
+    """Every batch of so many passes, with a line from time to time of how far it is."""
+    num_batches, told = passes * batches.num_batches, time.monotonic()
+    for number, batch in enumerate(batches.iterate(0, num_batches)):
+        if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            print(f"project: {number} of {num_batches} batches", flush=True)
+        yield batch
+
+
+def lines(
+    report: ProjectionReport,
+    projection: FixedProjection,
+    vocabulary: UnitVocabulary,
+    num_unknown: int,
+    unseen: Sequence[str],
+) -> Iterator[str]:
+    """What was found, to be read."""
+    yield (
+        f"{report.num_utts} utterances, {report.num_frames} latents, {report.num_units} units; "
+        f"{projection.frames_per_unit:.2f} latents a unit, {100 * report.blank_share:.1f} % of them blank"
+    )
+    yield (
+        f"variance of the latents explained by unit and state {100 * report.explained_by_rows:.1f} %, "
+        f"with {report.num_offsets} offsets of neighbours {100 * report.explained_with_context:.1f} %"
+    )
+    if projection.config.rows != "prototype":
+        yield f"rows {projection.config.rows}: these shares are of prototypes, for comparison"
+    if num_unknown:
+        yield f"WARNING: {num_unknown} units of the set are unknown to the model, and were read as {vocabulary.symbols[vocabulary.unk]}"
+    if unseen:
+        yield (
+            f"WARNING: {len(unseen)} units never occur ({' '.join(unseen[:10])}{' ...' if len(unseen) > 10 else ''}): "
+            "they become the mean latent"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
