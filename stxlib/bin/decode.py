@@ -14,7 +14,7 @@ writes into the folder `--out`
     score.<task> nbest.<task>   the same of the network's second task and of those after it
     times          <utt> <seconds of audio> <of the model> <of the decoder>; a batch's time is shared out by length
     config.yaml    the whole config
-    summary.json   counts, unreadable utterances, malformed outputs that were repaired, real time factors, device, hash of the model, commit; written last:
+    summary.json   counts, unreadable utterances, malformed outputs that were repaired, real time factors, device, hashes of the model and the language model, commit; written last:
                    a folder without it is not finished
 
 The batches, and with them every digit of the output, are the same whatever the number of processes.
@@ -31,7 +31,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -347,6 +347,7 @@ def summarize(
     )
     job_seconds = math.fsum(part.wall_seconds for part in parts)
     unreadable = {utt: message for part in parts for utt, message in part.unreadable.items()}
+    lm = decoder.lm if isinstance(decoder, JointBeamConfig) else None
     return {
         "num_utts": len(seconds) + len(unreadable),
         "num_unreadable": len(unreadable),
@@ -367,11 +368,10 @@ def summarize(
         if device.type == "cuda"
         else f"cpu ({platform.machine()})",
         "model": str(config.model),
-        "model_sha256": hashlib.sha256((config.model / "model.safetensors").read_bytes()).hexdigest(),
-        "decoder": flatten(decoder),
-        "config": {
-            key: str(value) if isinstance(value, Path) else value for key, value in flatten(config).items()
-        },
+        "model_sha256": hash_weights(config.model),
+        **({} if lm is None else {"lm_sha256": hash_weights(lm)}),
+        "decoder": as_plain(flatten(decoder)),
+        "config": as_plain(flatten(config)),
         "git_commit": git_commit(),
         "versions": {
             "stxlib": stxlib.__version__,
@@ -379,6 +379,16 @@ def summarize(
             "python": platform.python_version(),
         },
     }
+
+
+def hash_weights(folder: Path) -> str:
+    """SHA-256 of the weights of a saved network, in hex digits."""
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def as_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for JSON: paths as they are written."""
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
 
 def merge_repairs(parts: Sequence[Part]) -> dict[Task, dict[str, int]]:

@@ -1,8 +1,8 @@
 """Beam search over token sequences, batched over utterances and hypotheses.
 
 The searched quantity is a weighted sum of the log probabilities that scorers give to tokens and to the end, of a CTC
-prefix score, and of a bonus for each token. A system with one more scorer (a language model) is a new file that calls
-`beam_search` with a longer list.
+prefix score, and of a bonus for each token. A system with one more scorer is a new file that calls `beam_search` with a
+longer list.
 """
 
 from __future__ import annotations

@@ -14,4 +14,4 @@ class Hypothesis:
     score: float
     """what the decoder maximizes (its docstring says what that is), in natural logarithms; higher is better"""
     parts: dict[str, float]
-    """unweighted log probabilities that the score is made of, by the name of their source: attention, ctc"""
+    """unweighted log probabilities that the score is made of, by the name of their source: attention, ctc, lm"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from stxlib.decode.beam_search import Weighted, beam_search
 from stxlib.decode.hypothesis import Hypothesis
+from stxlib.decode.language_model import LanguageModelScorer
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
+from stxlib.models.causal_lm import CausalLM
 from stxlib.ops.ctc_prefix import CtcPrefixes
 from stxlib.text.tokenizer import SOS
 
@@ -29,11 +32,15 @@ class JointBeamConfig:
     beam_size: int = 6
     """prefixes that are kept for each utterance"""
     pre_beam_size: int = 12
-    """next tokens of a prefix that get a CTC score: the attention decoder's best; at least the vocabulary's size scores all"""
+    """next tokens of a prefix that get a CTC score: the best of the attention decoder, and of the language model; at least the vocabulary's size scores all"""
     ctc_weight: float = 0.3
     """0 <= w < 1: weight of the CTC score; the attention decoder has 1 - w; a task that CTC does not write is left to attention alone"""
     length_bonus: float = 0.0
     """added for each token of the task that CTC writes; above 0 longer hypotheses win more often (and the search ends later)"""
+    lm: Path | None = None
+    """folder of a trained language model (network.kind causal_lm) that scores the words (task asr) as well"""
+    lm_weight: float = 0.0
+    """0 or more: weight of the language model's score, beside the attention decoder's and the CTC's, which keep theirs"""
     max_token_ratio: float = 1.0
     """longest hypothesis, in tokens per encoded frame (25 a second, or one for each token that is read); above 1 nothing is gained where
     CTC has to align them; of other tasks, 32 tokens more"""
@@ -47,6 +54,8 @@ class JointBeamConfig:
             )
         if not 0 < self.max_token_ratio < math.inf:
             raise ConfigError(f"max_token_ratio: {self.max_token_ratio}; expected a finite number above 0")
+        if not 0 <= self.lm_weight < math.inf:
+            raise ConfigError(f"lm_weight: {self.lm_weight}; expected a finite number, 0 or more")
         if not math.isfinite(self.length_bonus):
             raise ConfigError(f"length_bonus: {self.length_bonus}; expected a finite number")
         for name in ("beam_size", "pre_beam_size", "num_best"):
@@ -72,22 +81,26 @@ class AttentionScorer:
 
 
 class JointBeam:
-    """Maximizes a weighted sum of the attention decoder's and the CTC output's log probabilities.
+    """Maximizes a weighted sum of the log probabilities of the attention decoder, the CTC output and a language model, if there is one.
 
     Over token sequences y of at most max_token_ratio T' tokens,
 
-        (1 - ctc_weight) log p_attention(y, <eos>)  +  ctc_weight log p_ctc(y)  +  length_bonus |y|
+        (1 - ctc_weight) log p_attention(y, <eos>)  +  ctc_weight log p_ctc(y)  +  lm_weight log p_lm(y, <eos>)  +  length_bonus |y|
 
-    where p_ctc sums over all alignments. Of a task that the CTC output does not write it is log p_attention(y, <eos>) alone, and y may have
-    32 tokens more. This is `score`; its parts are the two log probabilities. The maximum is sought
+    where p_ctc sums over all alignments. The language model knows words only, and its term is there for the task asr alone. Of a task that
+    the CTC output does not write, the first two are log p_attention(y, <eos>), and y may have
+    32 tokens more. This is `score`; its parts are the log probabilities. The maximum is sought
     by the beam search that `stxlib.decode.beam_search` describes: exact when the beam holds every prefix, and what
     it leaves out is decided by beam_size and pre_beam_size alone. The result of an utterance does not depend on the others
     in its batch.
     """
 
-    def __init__(self, backbone: Backbone, config: JointBeamConfig) -> None:
+    def __init__(self, backbone: Backbone, config: JointBeamConfig, lm: CausalLM | None = None) -> None:
+        """lm: in eval mode, on the device of the backbone; there where config.lm_weight is above 0."""
+        assert (lm is None) == (config.lm_weight == 0), config.lm_weight
         self.backbone = backbone
         self.config = config
+        self.lm = lm
 
     def __call__(self, latents: Tensor, latent_lens: Tensor) -> list[list[Hypothesis]]:
         """latents: (B, T', D); latent_lens: (B,). Returns 1 to num_best hypotheses for each utterance, best first."""
@@ -101,12 +114,13 @@ class JointBeam:
         *,
         start: int = SOS,
         with_ctc: bool = True,
+        with_lm: bool = True,
         contexts: Sequence[Sequence[int]] | None = None,
     ) -> list[list[Hypothesis]]:
         """Search; encoded: (B, T', D) output of `Backbone.encode`; encoded_lens: (B,).
 
-        start: token that the decoder begins with; with_ctc: whether the CTC output writes the same task; contexts: tokens that it has
-        read before, for each utterance.
+        start: token that the decoder begins with; with_ctc: whether the CTC output writes the same task; with_lm: whether that is words, which
+        the language model knows; contexts: tokens that the decoder has read before, for each utterance.
 
         An utterance of no frames reads as nothing, with score 0: there is nothing to be asked about.
         """
@@ -120,13 +134,19 @@ class JointBeam:
             rows = torch.tensor(group, device=encoded.device)
             read = torch.tensor([tuple(contexts[i]) for i in group], dtype=torch.int64, device=encoded.device)
             found = self._search(
-                encoded[rows], encoded_lens[rows], start, with_ctc, read.view(len(group), length)
+                encoded[rows], encoded_lens[rows], start, with_ctc, with_lm, read.view(len(group), length)
             )
             results |= dict(zip(group, found, strict=True))
         return [results[index] for index in range(len(encoded))]
 
     def _search(
-        self, encoded: Tensor, encoded_lens: Tensor, start: int, with_ctc: bool, context: Tensor
+        self,
+        encoded: Tensor,
+        encoded_lens: Tensor,
+        start: int,
+        with_ctc: bool,
+        with_lm: bool,
+        context: Tensor,
     ) -> list[list[Hypothesis]]:
         """context: (B, C), read before `start`."""
         config = self.config
@@ -143,8 +163,12 @@ class JointBeam:
         scorer = AttentionScorer(self.backbone, encoded, lens)
         for tokens in context[heard].t():
             scorer.step(tokens)
+        scorers = [Weighted("attention", 1 - ctc_weight, scorer)]
+        if self.lm is not None and with_lm:
+            lm_scorer = LanguageModelScorer(self.lm, len(lens), self.backbone.vocab_size)
+            scorers.append(Weighted("lm", config.lm_weight, lm_scorer))
         found = beam_search(
-            [Weighted("attention", 1 - ctc_weight, scorer)],
+            scorers,
             ctc,
             ctc_weight,
             (max_tokens if with_ctc else max_tokens + _MORE_TOKENS).to(encoded.device),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -17,17 +17,22 @@ from stxlib.decode.classes import ClassesConfig, ClassRanking
 from stxlib.decode.ctc_greedy import CtcGreedy, CtcGreedyConfig
 from stxlib.decode.hypothesis import Hypothesis
 from stxlib.decode.joint_beam import JointBeam, JointBeamConfig
+from stxlib.decode.language_model import load_language_model
 from stxlib.errors import ConfigError, DataError
+from stxlib.models.causal_lm import CausalLM
 from stxlib.models.classifier import Classifier
 from stxlib.models.networks import Network, speech_encoder
-from stxlib.models.saved import SavedConfig, load_network, read_saved
+from stxlib.models.saved import SavedConfig, load_network, read_saved, save_network
 from stxlib.models.speech_to_text import SpeechToText
+from stxlib.models.text_to_text import TextToText
 from stxlib.text.saved import Units, load_units
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.targets import Decoded
 
 DecoderConfig = JointBeamConfig | CtcGreedyConfig | ClassesConfig
 DEFAULT_NAME = "decode.yaml"
+LM_NAME = "lm"
+"folder of the language model that was kept with a network, inside its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,10 @@ def default_decoder(folder: Path) -> DecoderConfig:
     """Read the decoder that was kept with a network; the library's default for its kind where none was."""
     path = folder / DEFAULT_NAME
     if path.is_file():
-        return load_config(_KeptConfig, path).decoder
+        decoder = load_config(_KeptConfig, path).decoder
+        if isinstance(decoder, JointBeamConfig) and decoder.lm is not None:
+            return replace(decoder, lm=folder / decoder.lm)
+        return decoder
     saved = read_saved(folder)
     if saved.network.kind == "classifier":
         return ClassesConfig()
@@ -59,8 +67,32 @@ def default_decoder(folder: Path) -> DecoderConfig:
 
 
 def keep_decoder(folder: Path, config: DecoderConfig) -> None:
-    """Make `config` the default decoder of the network in `folder`."""
+    """Make `config` the default decoder of the network in `folder`; its language model is copied, so that the folder alone is enough."""
+    if isinstance(config, JointBeamConfig) and config.lm is not None:
+        kept = folder / LM_NAME
+        if config.lm.resolve() != kept.resolve():
+            lm, saved = load_network(config.lm)
+            save_network(kept, lm, saved, units_dir=config.lm / "units")
+        config = replace(config, lm=Path(LM_NAME))
     write_text(folder / DEFAULT_NAME, dump_config(_KeptConfig(decoder=config)))
+
+
+def check_fusion(config: JointBeamConfig, tasks: Sequence[str]) -> None:
+    """ConfigError for a weight without a language model, for a language model without a weight, and for one of a network that writes no
+    words.
+    """
+    if config.lm is None and config.lm_weight > 0:
+        raise ConfigError(
+            f"decoder.lm_weight: {config.lm_weight:g}, but there is no language model; give --decoder.lm, the folder of one"
+        )
+    if config.lm is not None and config.lm_weight == 0:
+        raise ConfigError(
+            f"decoder.lm {config.lm}: with lm_weight 0 it would change nothing; give --decoder.lm_weight, or leave lm out"
+        )
+    if config.lm is not None and "asr" not in tasks:
+        raise ConfigError(
+            f"decoder.lm {config.lm}: it scores words (task asr), and this network writes {' '.join(tasks)}; leave lm out"
+        )
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -87,11 +119,23 @@ class Recognition:
 class Recognizer:
     """A network with its vocabulary and a decoder, on one device."""
 
-    def __init__(self, network: Network, saved: SavedConfig, units: Units, config: DecoderConfig) -> None:
-        """network: in eval mode, on the device where it is to run; saved: what it has learnt to write.
+    def __init__(
+        self,
+        network: Network,
+        saved: SavedConfig,
+        units: Units,
+        config: DecoderConfig,
+        lm: CausalLM | None = None,
+    ) -> None:
+        """network: in eval mode, on the device where it is to run; saved: what it has learnt to write; lm: that of the decoder, of the same
+        tokens, or None where it has none.
 
         Raises ConfigError for a decoder that cannot read this network.
         """
+        if not isinstance(network, SpeechToText | TextToText | Classifier):
+            raise ConfigError(
+                f"a network of kind {network.config.kind} recognizes nothing; give the folder of a recognizer (stage 3 or 5)"
+            )
         self.network = network.eval()
         self.units = units
         self.config = config
@@ -119,7 +163,9 @@ class Recognizer:
                 f"decoder.kind {config.kind}: the attention decoder of this network was not trained; give ctc_greedy"
             )
         else:
-            self._decoder = JointBeam(network.backbone, cast(JointBeamConfig, config))
+            beam_config = cast(JointBeamConfig, config)
+            check_fusion(beam_config, self.tasks)
+            self._decoder = JointBeam(network.backbone, beam_config, lm)
         self._words_first = saved.words_first
         self._starts = {}
         if not isinstance(network, Classifier):
@@ -135,7 +181,11 @@ class Recognizer:
         """
         folder = Path(folder)
         network, saved = load_network(folder, device)
-        return cls(network, saved, load_units(folder / "units"), config or default_decoder(folder))
+        units, config = load_units(folder / "units"), config or default_decoder(folder)
+        lm = None
+        if isinstance(config, JointBeamConfig) and config.lm is not None:
+            lm = load_language_model(config.lm, units, device)
+        return cls(network, saved, units, config, lm)
 
     @property
     def reads_text(self) -> bool:
@@ -232,7 +282,9 @@ class Recognizer:
         if isinstance(self._decoder, CtcGreedy):
             return self._decoder.search(encoded, encoded_lens)
         start, with_ctc = self._starts[task], task == self.ctc_task
-        return self._decoder.search(encoded, encoded_lens, start=start, with_ctc=with_ctc, contexts=contexts)
+        return self._decoder.search(
+            encoded, encoded_lens, start=start, with_ctc=with_ctc, with_lm=task == "asr", contexts=contexts
+        )
 
     def _now(self) -> float:
         if self.device.type == "cuda":

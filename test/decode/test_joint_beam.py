@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from stxlib.decode.hypothesis import Hypothesis
 from stxlib.decode.joint_beam import AttentionScorer, JointBeam, JointBeamConfig
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone, BackboneConfig
+from stxlib.models.causal_lm import CausalLM, CausalLMConfig
 from stxlib.nn.conformer import ConformerConfig
 from stxlib.nn.transformer_decoder import DecoderConfig
 from stxlib.ops.ctc_prefix import CtcPrefixes, prefix_score
@@ -36,6 +38,15 @@ def make_backbone(vocab_size: int, seed: int = 0, end_bias: float = 0.0) -> Back
     return backbone
 
 
+def make_lm(vocab_size: int, seed: int = 0) -> CausalLM:
+    """Make a small language model that likes some tokens much better than others."""
+    torch.manual_seed(seed + 100)
+    lm = CausalLM(CausalLMConfig(dim=16, num_heads=2, ff_dim=16), vocab_size).eval()
+    with torch.no_grad():
+        lm.embedding.weight.mul_(50)
+    return lm
+
+
 def make_latents(lens: Sequence[int], seed: int = 1) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     latents = 2 * torch.randn(len(lens), max(lens, default=0), 8, generator=generator)
@@ -51,49 +62,65 @@ def no_gradients() -> Iterator[None]:
 class Reference:
     """Scores and searches for one utterance, in plain Python, without caches or batches."""
 
-    def __init__(self, backbone: Backbone, latents: Tensor, config: JointBeamConfig) -> None:
-        self.backbone, self.config = backbone, config
+    def __init__(
+        self, backbone: Backbone, latents: Tensor, config: JointBeamConfig, lm: CausalLM | None = None
+    ) -> None:
+        self.backbone, self.config, self.lm = backbone, config, lm
         self.encoded, self.lens = backbone.encode(latents[None], torch.tensor([len(latents)]))
         self.ctc_log_probs = backbone.ctc_logits(self.encoded)[0].double().log_softmax(-1)
         self.max_tokens = max(1, int(len(latents) * config.max_token_ratio))
         self.vocabulary = [
             token for token in range(self.ctc_log_probs.shape[1]) if token not in (BLANK, SOS, EOS)
         ]
-        self.known: dict[tuple[int, ...], list[float]] = {}
+        self.known: dict[tuple[int, ...], list[tuple[float, float]]] = {}
 
-    def next_log_probs(self, prefix: tuple[int, ...]) -> list[float]:
+    def next_log_probs(self, prefix: tuple[int, ...]) -> list[tuple[float, float]]:
+        """Of the attention decoder and of the language model (0 without one; -inf for a token that it does not have)."""
         if prefix not in self.known:
             tokens_in = torch.tensor([[SOS, *prefix]])
             tokens_in_lens = torch.tensor([len(prefix) + 1])
             logits = self.backbone.decoder_logits(self.encoded, self.lens, tokens_in, tokens_in_lens)
-            self.known[prefix] = logits[0, -1].double().log_softmax(-1).tolist()
+            attention = logits[0, -1].double().log_softmax(-1).tolist()
+            lm = [0.0] * len(attention)
+            if self.lm is not None:
+                lm = [-math.inf] * len(attention)
+                if max(prefix, default=0) < self.lm.vocab_size:
+                    known = self.lm(tokens_in, tokens_in_lens)[0, -1].double().log_softmax(-1).tolist()
+                    lm[: len(known)] = known
+            self.known[prefix] = list(zip(attention, lm, strict=True))
         return self.known[prefix]
 
-    def combine(self, attention: float, ctc: float, num_tokens: int) -> float:
+    def scored(self, attention: float, lm: float) -> float:
+        lm_score = self.config.lm_weight * lm if self.lm is not None else 0.0
+        return (1 - self.config.ctc_weight) * attention + lm_score
+
+    def combine(self, attention: float, lm: float, ctc: float, num_tokens: int) -> float:
         weight = self.config.ctc_weight
-        joint = (1 - weight) * attention + (weight * ctc if weight else 0)
+        joint = self.scored(attention, lm) + (weight * ctc if weight else 0)
         return joint + self.config.length_bonus * num_tokens
 
-    def ended(self, prefix: tuple[int, ...], attention: float) -> Hypothesis:
-        attention += self.next_log_probs(prefix)[EOS]
+    def ended(self, prefix: tuple[int, ...], attention: float, lm: float) -> Hypothesis:
+        attention += self.next_log_probs(prefix)[EOS][0]
+        lm += self.next_log_probs(prefix)[EOS][1]
         ctc = prefix_score(self.ctc_log_probs, prefix)[1]
         parts = {"attention": attention} | ({"ctc": ctc} if self.config.ctc_weight else {})
-        return Hypothesis(prefix, self.combine(attention, ctc, len(prefix)), parts)
+        parts |= {"lm": lm} if self.lm is not None else {}
+        return Hypothesis(prefix, self.combine(attention, lm, ctc, len(prefix)), parts)
 
     def beam(self) -> list[Hypothesis]:
         """Search as ours does, without detecting the end."""
         finished: list[Hypothesis] = []
-        running: list[tuple[float, tuple[int, ...], float]] = [(0.0, (), 0.0)]
+        running: list[tuple[float, tuple[int, ...], float, float]] = [(0.0, (), 0.0, 0.0)]
         for num_tokens in range(self.max_tokens + 1):
-            finished += [self.ended(prefix, attention) for _, prefix, attention in running]
+            finished += [self.ended(prefix, attention, lm) for _, prefix, attention, lm in running]
             extended = []
-            for _, prefix, attention in running:
+            for _, prefix, attention, lm in running:
                 log_probs = self.next_log_probs(prefix)
-                best = sorted(self.vocabulary, key=lambda token: -log_probs[token])
+                best = sorted(self.vocabulary, key=lambda token: -self.scored(*log_probs[token]))
                 for token in best[: self.config.pre_beam_size]:
-                    total = attention + log_probs[token]
+                    sums = (attention + log_probs[token][0], lm + log_probs[token][1])
                     ctc = prefix_score(self.ctc_log_probs, (*prefix, token))[0]
-                    extended.append((self.combine(total, ctc, num_tokens + 1), (*prefix, token), total))
+                    extended.append((self.combine(*sums, ctc, num_tokens + 1), (*prefix, token), *sums))
             running = sorted(extended, reverse=True)[: self.config.beam_size]
         return self.best(finished)
 
@@ -102,8 +129,9 @@ class Reference:
         finished = []
         for num_tokens in range(self.max_tokens + 1):
             for prefix in itertools.product(self.vocabulary, repeat=num_tokens):
-                attention = sum(self.next_log_probs(prefix[:u])[token] for u, token in enumerate(prefix))
-                finished.append(self.ended(prefix, attention))
+                steps = [self.next_log_probs(prefix[:u])[token] for u, token in enumerate(prefix)]
+                attention, lm = (sum(step[which] for step in steps) for which in (0, 1))
+                finished.append(self.ended(prefix, attention, lm))
         return self.best(finished)
 
     def best(self, finished: list[Hypothesis]) -> list[Hypothesis]:
@@ -159,6 +187,75 @@ def test_with_a_beam_of_every_prefix_it_equals_exhaustive_search(
     latents, latent_lens = make_latents([4, 3], seed=seed)
     for b, hypotheses in enumerate(JointBeam(backbone, config)(latents, latent_lens)):
         assert_same(hypotheses, Reference(backbone, latents[b, : latent_lens[b]], config).exhaustive())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("ctc_weight", "lm_weight", "length_bonus"), [(0.3, 0.4, 0.0), (0.0, 1.0, 0.5), (0.5, 0.2, -0.5)]
+)
+def test_with_a_language_model_it_equals_exhaustive_search(
+    seed: int, ctc_weight: float, lm_weight: float, length_bonus: float
+) -> None:
+    config = JointBeamConfig(
+        beam_size=81,
+        pre_beam_size=9,
+        ctc_weight=ctc_weight,
+        lm_weight=lm_weight,
+        length_bonus=length_bonus,
+        num_best=4,
+    )
+    backbone, lm = make_backbone(6, seed=seed), make_lm(6, seed)
+    latents, latent_lens = make_latents([4, 3], seed=seed)
+    for b, hypotheses in enumerate(JointBeam(backbone, config, lm)(latents, latent_lens)):
+        expected = Reference(backbone, latents[b, : latent_lens[b]], config, lm).exhaustive()
+        assert_same(hypotheses, expected)
+        plain = Reference(backbone, latents[b, : latent_lens[b]], replace(config, lm_weight=0.0))
+        assert expected[0].score != pytest.approx(plain.exhaustive()[0].score, abs=0.01)
+
+
+@pytest.mark.parametrize("lm_size", [9, 7])
+@pytest.mark.parametrize(
+    "config",
+    [
+        JointBeamConfig(beam_size=3, pre_beam_size=4, lm_weight=0.5),
+        JointBeamConfig(beam_size=2, pre_beam_size=2, ctc_weight=0.0, lm_weight=2.0, num_best=3),
+        JointBeamConfig(beam_size=4, pre_beam_size=99, lm_weight=0.3, length_bonus=1.0),
+    ],
+)
+def test_with_a_language_model_it_equals_the_scalar_search_and_one_by_one(
+    config: JointBeamConfig, lm_size: int
+) -> None:
+    lens = [7, 1, 5, 0, 9, 6]
+    backbone, lm = make_backbone(9, seed=3, end_bias=1.0), make_lm(lm_size)
+    latents, latent_lens = make_latents(lens)
+    decoder = JointBeam(backbone, config, lm)
+    batch = decoder(latents, latent_lens)
+    for b, length in enumerate(lens):
+        if length:
+            assert_same(batch[b], Reference(backbone, latents[b, :length], config, lm).beam())
+            (alone,) = decoder(latents[b : b + 1, :length], latent_lens[b : b + 1])
+            assert_same(batch[b], alone)
+            # Symbols of other tasks come last in a vocabulary; a language model of words rules them out.
+            assert all(token < lm_size for hypothesis in batch[b] for token in hypothesis.tokens)
+    assert batch[3] == [Hypothesis((), 0.0, {})]
+
+
+def test_of_another_task_than_words_the_language_model_is_not_asked() -> None:
+    backbone, lm = make_backbone(9, seed=3), make_lm(9)
+    config = JointBeamConfig(beam_size=3, lm_weight=0.5)
+    encoded, lens = backbone.encode(*make_latents([7, 5]))
+    for start in (SOS, 8):  # the token that the decoder begins with is nothing to the language model
+        plain = JointBeam(backbone, replace(config, lm_weight=0.0)).search(encoded, lens, start=start)
+        decoder = JointBeam(backbone, config, lm)
+        for ours, expected in zip(
+            decoder.search(encoded, lens, start=start, with_lm=False), plain, strict=True
+        ):
+            assert_same(ours, expected)
+        for best, *_ in decoder.search(encoded, lens, start=start):
+            tokens_in = torch.tensor([[SOS, *best.tokens]])
+            log_probs = lm(tokens_in, torch.tensor([tokens_in.shape[1]])).log_softmax(2)[0]
+            expected_lm = sum(float(log_probs[u, token]) for u, token in enumerate((*best.tokens, EOS)))
+            assert best.parts["lm"] == pytest.approx(expected_lm, abs=1e-4)
 
 
 def test_random_settings_equal_the_scalar_search() -> None:
@@ -287,6 +384,8 @@ def test_nothing_to_decode(lens: list[int]) -> None:
         {"max_token_ratio": 0.0},
         {"max_token_ratio": math.inf},
         {"length_bonus": math.inf},
+        {"lm_weight": -0.1},
+        {"lm_weight": math.inf},
         {"num_best": 0},
     ],
 )
