@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 
 from stxlib.bin.average import main as average
 from stxlib.bin.decode import main as decode
+from stxlib.bin.project import main as project
+from stxlib.bin.synthesize import main as synthesize
 from stxlib.bin.tokenize import main as tokenize
 from stxlib.bin.train import main, stage_name
 from stxlib.bin.transcribe import main as transcribe
@@ -69,12 +71,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(corpus: Path, out: Path, *options: str, steps: int = 8) -> list[str]:
+def command(corpus: Path, out: Path, *options: str, steps: int = 8, config: Path | None = None) -> list[str]:
     """Return the words behind `stxlib.bin.train`."""
     paths = ["--train", corpus / "train", "--dev", corpus / "dev", "--units", corpus / "units", "--out", out]
     return [
         "--config",
-        str(corpus / "tiny.yaml"),
+        str(config or corpus / "tiny.yaml"),
         *map(str, paths),
         "--trainer.max_steps",
         str(steps),
@@ -280,6 +282,55 @@ def test_a_network_of_ctc_alone_is_read_by_it(corpus: Path, tmp_path: Path) -> N
         ConfigError, match="the attention decoder of this network was not trained; give ctc_greedy"
     ):
         decoded(tmp_path / "run", corpus / "dev", tmp_path / "out")
+
+
+def test_one_backbone_learns_from_speech_and_from_latents_made_of_text(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, text, made, run = (tmp_path / name for name in ("first", "text", "synthesis", "run"))
+    main(command(corpus, first, steps=2))
+    text.mkdir()
+    for stream in ("text", "units"):
+        table = read_table(corpus / "train" / stream)
+        write_table(text / stream, {f"text{utt}": value for utt, value in table.items()})
+    project(["--model", str(first), "--train", str(corpus / "train"), "--out", str(made), "--device", "cpu"])
+    tiny = tmp_path / "tiny.yaml"
+    tiny.write_text(
+        TINY.replace(
+            "batches: {batch_seconds: 10, num_workers: 0}",
+            "objective: {kind: latent_synthesis}\nbatches: {kind: mixed, speech: {batch_seconds: 10, num_workers: 0}}",
+        )
+    )
+    capsys.readouterr()
+    options = ["--init", str(first)]
+    with_text = ["--text", str(text), "--synthesizer", str(made)]
+    main(command(corpus, run, *options, *with_text, config=tiny))
+    log = capsys.readouterr().out
+    assert "text_attention" in log and "text_ctc" in log and "frozen" in log
+    before, after = load_file(first / "model.safetensors"), load_file(run / "model.safetensors")
+    assert before.keys() == after.keys()  # what decodes is a recognizer like any other
+    for name in before:
+        is_frozen = name.startswith(("encoder.", "unit_head."))
+        assert torch.equal(before[name], after[name]) == is_frozen, name
+    assert decoded(run, corpus / "dev", tmp_path / "decode").keys() == {"text"}
+    synthesize(["--model", str(made), "--data", str(text), "--out", str(made / "latents"), "--device", "cpu"])
+    main(
+        command(
+            corpus, tmp_path / "stored", *options, *with_text, "--latents", str(made / "latents"), config=tiny
+        )
+    )
+    assert "sentences in 1 versions" in capsys.readouterr().out
+    for wrong, told in (
+        ([*options, "--text", str(text)], "--synthesizer: not given"),
+        ([*options, "--synthesizer", str(made)], "--text: not given"),
+        ([*options, "--text", str(text), "--synthesizer", str(first)], "which makes no latents"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            main(command(corpus, tmp_path / "wrong", *wrong, config=tiny))
+    with pytest.raises(ConfigError, match="give batches.kind mixed"):
+        main(command(corpus, tmp_path / "wrong", "--objective.kind", "latent_synthesis", *with_text))
+    with pytest.raises(ConfigError, match="has no use for it"):
+        main(command(corpus, tmp_path / "wrong", "--synthesizer", str(made)))
 
 
 def test_text_is_understood_without_audio(labelled: Path, tmp_path: Path) -> None:
