@@ -4,7 +4,8 @@
         --data data/dev --out exp/lasyn/seed1/synthesis/judged
 
 compares latents synthesized from a set's text with the latents of its speech: what the layers above them read in both, how they are
-distributed, and how long units last. It prints tables, and writes
+distributed, and how long units last. Where the synthesizer takes durations from elsewhere, it is given those of the speech as well: what
+is wrong then is not a matter of durations. It prints tables, and writes
 
     judged.json    every figure, in full precision; written last
     latents.png    real and synthesized latents of one sentence
@@ -42,7 +43,7 @@ from stxlib.decode.recognizer import choose_device
 from stxlib.errors import ConfigError, DataError, run
 from stxlib.models.latent_alignment import align_latents
 from stxlib.models.saved import SavedConfig, load_network, read_saved
-from stxlib.models.saved_synthesizer import load_synthesizer
+from stxlib.models.saved_synthesizer import TakesSegments, load_synthesizer
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.models.synthesizer import Synthesizer
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
@@ -204,15 +205,14 @@ def compare(
     drawn: tuple[str, LatentsOfUtterance, LatentsOfUtterance] | None = None
     start = said = time.perf_counter()
     for batch in batches.iterate():
-        real, made = both_sides(batch, config.seed, network, synthesizer, reader)
-        rows = zip(
-            batch.utts, batch.labels["asr"].tolist(), batch.wave_lens.tolist(), real, made, strict=True
-        )
-        for utt, tokens, num_samples, one, two in rows:
+        sides = zip(*latents_of_batch(batch, config.seed, network, synthesizer, reader), strict=True)
+        rows = zip(batch.utts, batch.labels["asr"].tolist(), batch.wave_lens.tolist(), sides, strict=True)
+        for utt, tokens, num_samples, (one, two, timed) in rows:
             score.add(
                 utt,
                 one,
                 two,
+                timed,
                 units=spelling[utt].split(),
                 tokens=tokens if reads_words else (),
                 text=text[utt],
@@ -233,20 +233,25 @@ def compare(
 
 
 @torch.inference_mode()
-def both_sides(
+def latents_of_batch(
     batch: SpeechBatch, seed: int, network: SpeechToText, synthesizer: Synthesizer, reader: LatentReader
-) -> tuple[list[LatentsOfUtterance], list[LatentsOfUtterance]]:
-    """Real and synthesized latents of each utterance of a batch."""
+) -> tuple[Sequence[LatentsOfUtterance], Sequence[LatentsOfUtterance], Sequence[LatentsOfUtterance | None]]:
+    """For each utterance of a batch: real latents, synthesized ones, and synthesized ones with the durations of the real ones."""
     seeds = torch.tensor([utterance_seed(seed, 0, utt) for utt in batch.utts], dtype=torch.int64)
     batch = batch.to(next(network.parameters()).device)
-    ids, lens = batch.labels[UNITS].ids, batch.labels[UNITS].lens
+    ids, lens, seeds = batch.labels[UNITS].ids, batch.labels[UNITS].lens, seeds.to(batch.waves.device)
     real = align_latents(network, batch.waves, batch.wave_lens, ids, lens)
-    made, made_lens = synthesizer.sample(ids, lens, seeds.to(ids.device))
-    durations = synthesizer.durations(ids, lens, seeds.to(ids.device))
+    durations = synthesizer.durations(ids, lens, seeds)
+    made, made_lens = synthesizer.sample(ids, lens, seeds)
     assert torch.equal(durations.frame_lens, made_lens), (durations.frame_lens, made_lens)
+    timed: Sequence[LatentsOfUtterance | None] = [None] * len(batch.utts)
+    if isinstance(synthesizer, TakesSegments):
+        latents, latent_lens = synthesizer.sample_segments(real.segments, seeds)
+        timed = by_utterance(latents.float(), latent_lens, real.segments, reader)
     return (
         by_utterance(real.latents, real.latent_lens, real.segments, reader),
         by_utterance(made.float(), made_lens, durations, reader),
+        timed,
     )
 
 

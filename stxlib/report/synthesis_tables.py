@@ -75,11 +75,14 @@ def as_text(tables: Sequence[Table]) -> str:
 
 def _errors(errors: Mapping[str, Any]) -> Table:
     rows = []
+    has_timed = any("real_durations" in sides for sides in errors.values())
     for name, sides in errors.items():
-        real, made = sides["real"], sides["synthesized"]
+        made = sides["synthesized"]
         kinds = " / ".join(str(made[kind]) for kind in ("substituted", "deleted", "inserted"))
-        rows.append((f"{name[:-1]} errors, %", _rate(real), _rate(made), kinds, str(made["reference"])))
-    header = ("", "real", "synthesized", "S / D / I of synthesized", "of")
+        rates = [_rate(sides[side]) for side in ("real", "synthesized", "real_durations") if side in sides]
+        rows.append((f"{name[:-1]} errors, %", *rates, kinds, str(made["reference"])))
+    sides_named = ("real", "synthesized", *(("with real durations",) if has_timed else ()))
+    header = ("", *sides_named, "S / D / I of synthesized", "of")
     return Table("What the frozen layers read in latents", header, tuple(rows))
 
 
@@ -97,6 +100,9 @@ def _statistics(statistics: Mapping[str, Any]) -> Table:
         ("neighbour_correlation", "correlation with the next latent"),
     ):
         rows.append((name, _figure(statistics["real_" + key]), _figure(made[key]), ""))
+    if statistics["explained"] is not None:
+        name = "variance of real latents explained, with their durations"
+        rows.append((name, "", _figure(statistics["explained"]), ""))
     header = ("", "real", "synthesized", "half of real, other half")
     return Table("Distribution of the latents", header, tuple(rows))
 

@@ -50,7 +50,8 @@ class SynthesisScore:
         self._real, self._made = LatentMoments(dim), LatentMoments(dim)
         self._halves = (LatentMoments(dim), LatentMoments(dim))
         self._references: dict[str, dict[str, str]] = {}
-        self._readings: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+        self._readings: dict[str, dict[str, dict[str, str]]] = {}
+        self._residual, self._num_paired = 0.0, 0
         self._durations: dict[str, dict[str, list[Array]]] = {"made": {}, "ctc": {}, "true": {}}
 
     def add(
@@ -58,6 +59,7 @@ class SynthesisScore:
         utt: str,
         real: LatentsOfUtterance,
         made: LatentsOfUtterance,
+        timed: LatentsOfUtterance | None,
         *,
         units: Sequence[str],
         tokens: Sequence[int],
@@ -67,6 +69,7 @@ class SynthesisScore:
     ) -> None:
         """Count one utterance.
 
+        timed: synthesized with the durations of `real`, so that each latent has a partner; None where the synthesizer takes none.
         units, tokens, text: what should be read; no tokens where they are not looked at. seconds: of its audio. phone_times: names and
         starts (seconds) of the phones that were spoken, where they are known.
         """
@@ -74,18 +77,19 @@ class SynthesisScore:
         self._halves[len(self.utts) % 2].add(real.latents)
         self._made.add(made.latents)
         self.utts.append(utt)
-        named = {"units": (" ".join(units), *(" ".join(side.units) for side in (real, made)))}
+        sides = {"real": real, "synthesized": made}
+        if timed is not None:
+            sides["real_durations"] = timed
+            self._residual += float(((real.latents - timed.latents).astype(np.float64) ** 2).sum())
+            self._num_paired += len(real.latents)
+        self._add_readings(
+            utt, "units", " ".join(units), {name: " ".join(s.units) for name, s in sides.items()}
+        )
         if tokens:
-            named["tokens"] = (
-                " ".join(map(str, tokens)),
-                *(" ".join(map(str, s.tokens)) for s in (real, made)),
+            self._add_readings(
+                utt, "tokens", _joined(tokens), {name: _joined(s.tokens) for name, s in sides.items()}
             )
-            named["words"] = (text, real.text, made.text)
-        for name, (reference, *readings) in named.items():
-            self._references.setdefault(name, {})[utt] = reference
-            sides = self._readings.setdefault(name, ({}, {}))
-            for side, reading in zip(sides, readings, strict=True):
-                side[utt] = reading
+            self._add_readings(utt, "words", text, {name: side.text for name, side in sides.items()})
         self._add_durations("made", *self._of_path(made))
         self._add_durations("ctc", *self._of_path(real))
         true = np.full(len(units) + 1, np.nan)
@@ -99,10 +103,13 @@ class SynthesisScore:
         for name in ("words", "tokens", "units"):
             if name not in self._references:
                 continue
-            sides = [reading_errors(self._references[name], side, speakers) for side in self._readings[name]]
-            errors[name] = {"real": sides[0][0], "synthesized": sides[1][0]}
+            found = {
+                side: reading_errors(self._references[name], readings, speakers)
+                for side, readings in self._readings[name].items()
+            }
+            errors[name] = {side: figures for side, (figures, _) in found.items()}
             if name == "units":
-                unit_errors = symbol_errors(sides[0][1], sides[1][1])
+                unit_errors = symbol_errors(found["real"][1], found["synthesized"][1])
         durations = {name: self._compare(one, two) for name, one, two in _COMPARED}
         return {
             "utterances": len(self.utts),
@@ -130,9 +137,21 @@ class SynthesisScore:
         return {
             "synthesized": distances(self._real, self._made) | own,
             "halves_of_real": halves,
+            "explained": self._explained(),
             "real_norm": self._real.norm,
             "real_neighbour_correlation": self._real.neighbour_correlation,
         }
+
+    def _explained(self) -> float | None:
+        """Part of the variance of real latents that synthesized ones with the same durations have as well, frame by frame."""
+        if not self._num_paired:
+            return None
+        return 1 - self._residual / (self._num_paired * float((self._real.std**2).sum()))
+
+    def _add_readings(self, utt: str, name: str, reference: str, readings: Mapping[str, str]) -> None:
+        self._references.setdefault(name, {})[utt] = reference
+        for side, reading in readings.items():
+            self._readings.setdefault(name, {}).setdefault(side, {})[utt] = reading
 
     def _of_path(self, side: LatentsOfUtterance) -> tuple[Array, float, Array, Array]:
         label, blank = (
@@ -171,6 +190,10 @@ class SynthesisScore:
             return None
         shared = [row for row in _ROWS if row in sides[0] and row in sides[1]]
         return {row: compare_durations(sides[0][row], sides[1][row]) for row in shared}
+
+
+def _joined(tokens: Sequence[int]) -> str:
+    return " ".join(map(str, tokens))
 
 
 _COMPARED = (

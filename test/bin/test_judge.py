@@ -22,6 +22,7 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.models.latent_alignment import AlignedLatents, align_latents
 from stxlib.models.saved import load_network
 from stxlib.models.speech_to_text import SpeechToText
+from stxlib.ops.segments import Segments
 from stxlib.report import latents_png
 from stxlib.text.saved import load_units
 
@@ -111,6 +112,8 @@ def test_real_latents_are_judged_as_real(oracle: Oracle, judge: Callable[..., di
     for row in judged["durations"]["synthesized_against_ctc"].values():
         assert row["mean_absolute_difference"] == 0 and row["pairs"] >= 4
     assert judged["durations"]["synthesized_against_true"] is None
+    # It takes no durations.
+    assert judged["statistics"]["explained"] is None and "real_durations" not in judged["errors"]["units"]
 
 
 def test_other_latents_are_judged_as_others(
@@ -122,8 +125,10 @@ def test_other_latents_are_judged_as_others(
     assert rows["label"]["mean"] == 40 and rows["label"]["deviation"] == 0  # one frame of 40 ms
     assert rows["unit"]["mean"] == pytest.approx(40 + rows["blank"]["mean"])
     assert rows["unit"]["mean_absolute_difference"] > 0
+    assert judged["statistics"]["explained"] < 0  # noise explains less than nothing
     said = capsys.readouterr().out
     for words in (
+        "with real durations",
         "unit errors, %",
         "Fréchet distance / variance",
         "unit, to the next one",
@@ -133,6 +138,29 @@ def test_other_latents_are_judged_as_others(
     assert "1 of 5 utterances left out: fewer_frames_than_labels (e)" in said
     assert judge(toy) == judged  # the same figures again
     assert judge(toy, "--seed", "2") != judged
+
+
+def test_latents_with_the_durations_of_speech(
+    toy: ToySynthesizer,
+    real: dict[str, AlignedLatents],
+    judge: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Real latents when the durations are those of the speech: all that is wrong in the others is a matter of durations."""
+    by_length = {int(one.latent_lens): one for one in real.values()}
+    assert len(by_length) == len(real)
+
+    def sample_segments(segments: Segments, seeds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = [by_length[length] for length in segments.frame_lens.tolist()]
+        latents = torch.nn.utils.rnn.pad_sequence([one.latents[0] for one in found], batch_first=True)
+        return latents, segments.frame_lens
+
+    monkeypatch.setattr(toy, "sample", ToySynthesizer(toy.num_units, toy.dim).sample)
+    monkeypatch.setattr(toy, "sample_segments", sample_segments)
+    judged = judge(toy)
+    assert judged["statistics"]["explained"] == pytest.approx(1, abs=1e-5)
+    for sides in judged["errors"].values():
+        assert sides["real_durations"] == sides["real"] != sides["synthesized"]
 
 
 def test_true_durations(

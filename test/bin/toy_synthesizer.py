@@ -34,7 +34,9 @@ class ToySynthesizer(nn.Module):
         return Segments(positions, lens, label.long(), drawn * valid)
 
     def sample(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
-        segments = self.durations(units, unit_lens, seeds)
+        return self.sample_segments(self.durations(units, unit_lens, seeds), seeds)
+
+    def sample_segments(self, segments: Segments, seeds: Tensor) -> tuple[Tensor, Tensor]:
         position, is_blank, frame_lens = expand(segments)
         rows = self.rows(segments.units.gather(1, position)) * torch.where(is_blank, 0.5, 1.0)[:, :, None]
         latents = rows + 0.1 * normal(seeds, frame_lens, self.dim, 1)
