@@ -534,7 +534,17 @@ def test_how_many_were_seen() -> None:
         for name, found in inspect.getmembers(import_module(module), inspect.isclass)
         if issubclass(found, nn.Module) and found.__module__ == module
     }
-    assert models == {"Backbone", "Classifier", "SpeechEncoder", "SpeechToText", "TextToText", "_Head"}
+    assert models == {
+        "PublicEncoder",
+        "WaveTransformer",
+        "WhisperWindows",
+        "Backbone",
+        "Classifier",
+        "SpeechEncoder",
+        "SpeechToText",
+        "TextToText",
+        "_Head",
+    }
     # Blocks with time inside are tested alone or in what they are parts of.
     blocks = {name.removeprefix("stxlib.nn.") for name in modules_of(stxlib.nn)}
     assert blocks == {

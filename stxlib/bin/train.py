@@ -107,6 +107,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.models.networks import build_network, speech_encoder
     from stxlib.models.saved import SavedConfig, save_network
     from stxlib.models.saved_synthesizer import load_synthesizer
+    from stxlib.models.speech_encoder import SpeechEncoder
     from stxlib.objectives.build import build_objective, check_tasks, sizes_of
     from stxlib.objectives.label_encoder import TokenLabels
     from stxlib.objectives.latent_synthesis import LatentSynthesisObjective
@@ -153,7 +154,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     if encoder is None:
         train_batches, dev_batches = text_batches(given, learning.labels, units)
     else:
-        if "encoder.mean" not in loaded:
+        if isinstance(encoder, SpeechEncoder) and "encoder.mean" not in loaded:
             rate = encoder.config.sample_rate
             waves = spread_waves(given.train, rate, NORMALIZATION_SECONDS, allow_pipes=config.allow_pipes)
             encoder.estimate_normalization(waves)

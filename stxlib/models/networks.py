@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from stxlib.models.classifier import Classifier, ClassifierConfig
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
-from stxlib.models.speech_encoder import SpeechEncoder
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.models.text_to_text import TextToText, TextToTextConfig
+from stxlib.models.wave_encoder import WaveEncoder
 
 NetworkConfig = SpeechToTextConfig | TextToTextConfig | ClassifierConfig | FixedProjectionConfig
 Network = SpeechToText | TextToText | Classifier | FixedProjection
@@ -39,7 +39,7 @@ def build_network(config: NetworkConfig, sizes: NetworkSizes, tasks: tuple[str, 
     return Classifier(config, sizes.vocab_size, dict(zip(tasks, sizes.num_classes, strict=True)))
 
 
-def speech_encoder(network: Network) -> SpeechEncoder | None:
+def speech_encoder(network: Network) -> WaveEncoder | None:
     """The part that takes waves; None in a network that takes text or units."""
     encoder = network.encoder if isinstance(network, SpeechToText | Classifier) else None
-    return encoder if isinstance(encoder, SpeechEncoder) else None
+    return encoder if isinstance(encoder, WaveEncoder) else None

@@ -14,8 +14,8 @@ from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches, SpeechDe
 from stxlib.data.tables import line_of
 from stxlib.data.text_loader import Sentence, TextBatchConfig, TextBatches, TextDevBatches
 from stxlib.errors import ConfigError, DataError
-from stxlib.models.speech_encoder import SpeechEncoder
 from stxlib.models.synthesizer import Synthesizer
+from stxlib.models.wave_encoder import WaveEncoder
 from stxlib.objectives.label_encoder import UNITS, ClassLabels, LabelError, TokenLabels
 from stxlib.text.saved import Units
 
@@ -65,7 +65,7 @@ class LabelReader:
 
 
 def speech_batches(
-    given: Given, labels: TokenLabels | ClassLabels, ctc: tuple[str, ...], encoder: SpeechEncoder
+    given: Given, labels: TokenLabels | ClassLabels, ctc: tuple[str, ...], encoder: WaveEncoder
 ) -> tuple[SpeechBatches, SpeechDevBatches]:
     """Batches of speech for training and development. ctc: names of the labels that CTC writes."""
     config = given.batches
@@ -102,7 +102,7 @@ def speech_batches(
 
 
 def mixed_batches(
-    given: Given, labels: TokenLabels, ctc: tuple[str, ...], encoder: SpeechEncoder, synthesizer: Synthesizer
+    given: Given, labels: TokenLabels, ctc: tuple[str, ...], encoder: WaveEncoder, synthesizer: Synthesizer
 ) -> tuple[MixedBatches, SpeechDevBatches, list[str]]:
     """Batches of speech and text for training, of speech for development, and lines about what is not learnt from a set.
 
