@@ -29,7 +29,8 @@ class FixedProjectionConfig:
     noise: float = 0.5
     """Gaussian noise on the latents, as a part of the deviation that the rows leave unexplained; 0: none"""
     smoothing: int = 1
-    """frames of a moving average over the rows (odd); 1: none"""
+    """frames of a moving average over the rows (odd); 1: none; at 25 latents a second, 3 already blur units of one latent with the blanks
+    around them"""
     durations: Literal["drawn", "mean"] = "drawn"
     """drawn: those of a random training example with the same neighbours; mean: the rounded means of these examples"""
     shrinkage: float = 4.0
