@@ -21,7 +21,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -181,8 +181,8 @@ class Compared:
     "utterance that is drawn: the one of median length"
     units: Sequence[str]
     "of that utterance"
-    real: LatentsOfUtterance
-    made: LatentsOfUtterance
+    sides: Mapping[str, LatentsOfUtterance]
+    "title -> its latents, from top to bottom"
 
 
 def compare(
@@ -202,7 +202,7 @@ def compare(
     median = float(np.median(batches.seconds))
     spelling, text = data.table(UNITS), data.table("text")
     score = SynthesisScore(network.encoder.dim, network.encoder.latents_per_second)
-    drawn: tuple[str, LatentsOfUtterance, LatentsOfUtterance] | None = None
+    drawn: tuple[str, dict[str, LatentsOfUtterance]] | None = None
     start = said = time.perf_counter()
     for batch in batches.iterate():
         sides = zip(*latents_of_batch(batch, config.seed, network, synthesizer, reader), strict=True)
@@ -221,15 +221,16 @@ def compare(
             )
             # Shortest first: the last one that is not above the median, of those that can be read.
             if drawn is None or num_samples / batch.sample_rate <= median:
-                drawn = (utt, one, two)
+                drawn = (utt, {"real": one, "synthesized": two})
+                if timed is not None:
+                    drawn[1]["synthesized, with the durations of the real ones"] = timed
         if time.perf_counter() - said > _SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
             done = f"{len(score.utts)}/{len(batches.utts)} utterances"
             print(f"judge: {done} after {said - start:.0f} s", flush=True)
     if drawn is None:
         raise DataError(f"{config.data}: no utterance can be read; restore the audio")
-    pictured, one, two = drawn
-    return Compared(score, pictured, spelling[pictured].split(), one, two)
+    return Compared(score, drawn[0], spelling[drawn[0]].split(), drawn[1])
 
 
 @torch.inference_mode()
@@ -294,7 +295,7 @@ def draw(compared: Compared, frames_per_second: float) -> bytes:
     mean, std = compared.score.scale
     rows = [
         Drawn(title, (side.latents - mean) / std, compared.units, side.onsets)
-        for title, side in (("real", compared.real), ("synthesized", compared.made))
+        for title, side in compared.sides.items()
     ]
     return draw_latents(rows, similar_together(rows[0].latents), frames_per_second)
 
