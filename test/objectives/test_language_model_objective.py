@@ -61,6 +61,40 @@ def test_a_batch_is_the_sum_of_its_parts_and_padding_is_nothing(objective: Langu
     assert torch.equal(garbage["loss"].sum, whole["loss"].sum)
 
 
+def test_gradients_are_the_sum_of_their_parts_and_reach_every_parameter(
+    objective: LanguageModelObjective,
+) -> None:
+    def gradients(*batches: TextBatch) -> list[torch.Tensor]:
+        objective.zero_grad()
+        for batch in batches:
+            objective(batch)["loss"].sum.backward()
+        return [parameter.grad.clone() for parameter in objective.parameters()]
+
+    whole = gradients(batch_of(*SENTENCES))
+    split = gradients(*(batch_of(sentence) for sentence in SENTENCES))
+    for one, other in zip(whole, split, strict=True):
+        assert one.any()
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * max(1.0, float(one.abs().max())))
+
+
+def test_training_twice_gives_the_same_bits() -> None:
+    def trained() -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        objective = LanguageModelObjective(
+            CausalLM(replace(CONFIG, dropout=0.1), VOCAB), LanguageModelLossConfig()
+        )
+        optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
+        for step in range(3):
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            objective(batch_of(*SENTENCES))["loss"].sum.backward()
+            optimizer.step()
+        return objective.state_dict()
+
+    first, second = trained(), trained()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_it_learns_eight_sentences_by_heart() -> None:
     torch.manual_seed(1)
     objective = LanguageModelObjective(CausalLM(CONFIG, VOCAB), LanguageModelLossConfig())
