@@ -18,8 +18,13 @@ from stxlib.data.label_store import utterance_seed
 from stxlib.data.latent_store import INDEX, LatentStore
 from stxlib.data.tables import read_table, write_table
 from stxlib.errors import ConfigError, DataError
-from stxlib.models.saved import read_saved
+from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
+from stxlib.models.latent_alignment import AlignedLatents
+from stxlib.models.networks import NetworkSizes
+from stxlib.models.projection_estimate import ProjectionEstimate
+from stxlib.models.saved import SavedConfig, read_saved, save_network
 from stxlib.models.saved_synthesizer import load_synthesizer
+from stxlib.ops.segments import Segments, with_boundary
 from stxlib.text.saved import load_units
 
 DIM = 8
@@ -180,3 +185,27 @@ def test_a_network_that_makes_no_latents(model: Path) -> None:
 def test_options_out_of_range(synthesize: Callable[..., Path], option: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         synthesize(f"--{option}", value)
+
+
+@pytest.mark.slow
+def test_command_with_two_processes(model: Path, synthesize: Callable[..., Path], tmp_path: Path) -> None:
+    """A projection that was estimated, saved, and loaded again by each process."""
+    saved = read_saved(model)
+    config = FixedProjectionConfig()
+    projection = FixedProjection(config, saved.sizes.num_units, DIM)
+    units = torch.tensor([[5, 6, 7]])
+    segments = Segments(
+        *with_boundary(units, torch.tensor([3])), *torch.tensor([[[0, 1, 2, 1]], [[2, 1, 0, 3]]])
+    )
+    latents = torch.randn(1, 10, DIM, generator=torch.Generator().manual_seed(1))
+    estimate = ProjectionEstimate(saved.sizes.num_units, DIM)
+    estimate.add(AlignedLatents(latents, segments.frame_lens, segments))
+    estimate.finish(projection, torch.zeros(saved.sizes.num_units, DIM), 1)
+    sizes = NetworkSizes(vocab_size=1, num_units=saved.sizes.num_units, latent_dim=DIM)
+    made = SavedConfig(sizes=sizes, tasks=(), ctc_task="", network=config)
+    save_network(tmp_path / "synthesis", projection, made, units_dir=model / "units")
+
+    one = synthesize("--model", str(tmp_path / "synthesis"), out="one")
+    two = synthesize("--model", str(tmp_path / "synthesis"), "--num_jobs", "2", out="two")
+    assert len(bytes_of(one)) > 3 and bytes_of(one) == bytes_of(two)
+    assert LatentStore(one).dim == DIM
