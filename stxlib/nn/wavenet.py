@@ -1,8 +1,8 @@
 """A residual, non-causal WaveNet that is told a time and a condition for each frame: the denoiser of a diffusion.
 
 After DiffWave (Kong et al. 2021, arXiv 2009.09761, section 3.2). Departures: a LayerNorm in front of each convolution, and one stream in
-place of a second one that sums over the layers. Chosen over Conformer blocks because all of it is matrix products of a few frames each:
-on a CPU it takes a third of the time, and frames far away say little about the noise in this one.
+place of a second one that sums over the layers. Chosen over Conformer blocks for CPUs: of as many layers of the same width it takes half the
+time (8 of 144, 10 x 60 frames, one thread: 37 against 79 ms), and what conditions do is computed once for all steps of sampling.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,6 +68,11 @@ class LatentDiffusionObjective(nn.Module):
         self.config = config
         if not config.duration_weight:
             network.duration_predictor.requires_grad_(False)
+
+    def estimate_statistics(self, batches: Iterable[SpeechBatch]) -> None:
+        """Before training: what the network has to know of the training set; see `DiffusionSynthesizer.estimate_latent_statistics`."""
+        device = self.network.latent_mean.device
+        self.network.estimate_latent_statistics(self._align(batch.to(device)) for batch in batches)
 
     def forward(self, batch: SpeechBatch) -> dict[str, Ratio]:
         """Loss and its terms. DataError where an utterance has fewer latents than its units need; the loader leaves such out."""

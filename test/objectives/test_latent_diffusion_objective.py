@@ -55,10 +55,7 @@ def make_objective(duration_weight: float = 1.0, condition_dropout: float = 0.5)
     )
     batch = eight_utterances()
     speech.encoder.estimate_normalization([(batch.waves, batch.wave_lens)])
-    units = batch.labels["units"]
-    network.estimate_latent_statistics(
-        [align_latents(speech, batch.waves, batch.wave_lens, units.ids, units.lens)]
-    )
+    objective.estimate_statistics([batch])
     return objective
 
 
