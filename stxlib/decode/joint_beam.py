@@ -66,9 +66,11 @@ class JointBeamConfig:
 class AttentionScorer:
     """The attention decoder as a scorer of the next token, with its cache of keys and values."""
 
-    def __init__(self, backbone: Backbone, encoded: Tensor, encoded_lens: Tensor) -> None:
+    def __init__(
+        self, backbone: Backbone, encoded: Tensor, encoded_lens: Tensor, num_padded: Tensor | None = None
+    ) -> None:
         self._backbone = backbone
-        self._state = backbone.start(encoded, encoded_lens)
+        self._state = backbone.start(encoded, encoded_lens, num_padded)
 
     def step(self, last_tokens: Tensor) -> Tensor:
         """last_tokens: (R,). Returns (R, V) log probabilities."""
@@ -124,31 +126,6 @@ class JointBeam:
 
         An utterance of no frames reads as nothing, with score 0: there is nothing to be asked about.
         """
-        contexts = contexts or [()] * len(encoded)
-        # The decoder's cache has no padding: utterances whose contexts are equally long are searched together.
-        groups: dict[int, list[int]] = {}
-        for index, context in enumerate(contexts):
-            groups.setdefault(len(context), []).append(index)
-        results: dict[int, list[Hypothesis]] = {}
-        for length, group in groups.items():
-            rows = torch.tensor(group, device=encoded.device)
-            read = torch.tensor([tuple(contexts[i]) for i in group], dtype=torch.int64, device=encoded.device)
-            found = self._search(
-                encoded[rows], encoded_lens[rows], start, with_ctc, with_lm, read.view(len(group), length)
-            )
-            results |= dict(zip(group, found, strict=True))
-        return [results[index] for index in range(len(encoded))]
-
-    def _search(
-        self,
-        encoded: Tensor,
-        encoded_lens: Tensor,
-        start: int,
-        with_ctc: bool,
-        with_lm: bool,
-        context: Tensor,
-    ) -> list[list[Hypothesis]]:
-        """context: (B, C), read before `start`."""
         config = self.config
         results = [[Hypothesis((), 0.0, {})] for _ in range(len(encoded))]
         heard = (encoded_lens > 0).nonzero()[:, 0]
@@ -160,8 +137,14 @@ class JointBeam:
         max_tokens = (lens * config.max_token_ratio).long().clamp(min=1)
         if ctc_weight > 0:
             ctc = CtcPrefixes.start(self.backbone.ctc_logits(encoded).float().log_softmax(-1), lens)
-        scorer = AttentionScorer(self.backbone, encoded, lens)
-        for tokens in context[heard].t():
+        read = [tuple(contexts[index]) for index in heard.tolist()] if contexts else [()] * len(heard)
+        longest = max(map(len, read))
+        padded = [longest - len(tokens) for tokens in read]
+        context = [[0] * n + list(tokens) for n, tokens in zip(padded, read, strict=True)]
+        scorer = AttentionScorer(
+            self.backbone, encoded, lens, torch.tensor(padded, dtype=torch.int64, device=encoded.device)
+        )
+        for tokens in torch.tensor(context, dtype=torch.int64, device=encoded.device).t():
             scorer.step(tokens)
         scorers = [Weighted("attention", 1 - ctc_weight, scorer)]
         if self.lm is not None and with_lm:

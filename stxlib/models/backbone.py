@@ -51,9 +51,12 @@ class Backbone(nn.Module):
         logits = self.decoder(encoded, encoded_lens, tokens_in.masked_fill(padding, 0))
         return logits.masked_fill(padding[:, :, None], 0.0)
 
-    def start(self, encoded: Tensor, encoded_lens: Tensor) -> DecoderState:
-        """The decoder before any token: one row per utterance; `state.select(arange(B).repeat_interleave(K))` makes K of each."""
-        return self.decoder.start(encoded, encoded_lens)
+    def start(self, encoded: Tensor, encoded_lens: Tensor, num_padded: Tensor | None = None) -> DecoderState:
+        """The decoder before any token: one row per utterance; `state.select(arange(B).repeat_interleave(K))` makes K of each.
+
+        num_padded: (B,), so many of the first tokens of each row will be padding, where some begin later than others.
+        """
+        return self.decoder.start(encoded, encoded_lens, num_padded)
 
     def step(self, state: DecoderState, last_tokens: Tensor) -> tuple[Tensor, DecoderState]:
         """last_tokens: (B * K,), <sos> at first. Returns log-probabilities of the next token (B * K, V) float32, and the state after it."""

@@ -51,11 +51,13 @@ class CausalAttention(nn.Module):
         q, k, v = self._split(x)
         return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def step(self, x: Tensor, past: KeyValue) -> tuple[Tensor, KeyValue]:
-        """The next position only. x: (B, 1, D); past: keys and values of the positions before, (B, H, U, d)."""
+    def step(self, x: Tensor, past: KeyValue, mask: Tensor | None = None) -> tuple[Tensor, KeyValue]:
+        """The next position only. x: (B, 1, D); past: keys and values of the positions before, (B, H, U, d); mask: (B, 1, 1, U + 1) bool, those
+        of them and of this one that may be seen.
+        """
         q, k, v = self._split(x)
         k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        return self._merge(F.scaled_dot_product_attention(q, k, v)), (k, v)
+        return self._merge(F.scaled_dot_product_attention(q, k, v, mask)), (k, v)
 
     def no_past(self, x: Tensor) -> KeyValue:
         """Keys and values of nothing, on the device and in the type of x (B, ...)."""

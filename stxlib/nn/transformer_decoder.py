@@ -47,10 +47,13 @@ class DecoderState:
     memory: tuple[KeyValue, ...]  # per layer, (B, H, T, d): encoded frames, once per utterance
     mask: Tensor  # (B, 1, 1, T) bool: the frames that are there
     utterance: Tensor  # (R,) int64: which row of memory a hypothesis looks at
+    num_padded: (
+        Tensor | None
+    )  # (R,) int64: tokens at the beginning that are padding and are not seen; None: of no row any
 
     @property
     def num_tokens(self) -> int:
-        """Tokens read so far, <sos> among them."""
+        """Tokens read so far, <sos> and padding among them."""
         return self.past[0][0].shape[2]
 
     def select(self, indices: Tensor) -> DecoderState:
@@ -59,6 +62,7 @@ class DecoderState:
         A row may be taken many times: `arange(B).repeat_interleave(K)` turns B rows of `start` into B * K. Utterances may be dropped.
         """
         past = tuple((k[indices], v[indices]) for k, v in self.past)
+        num_padded = None if self.num_padded is None else self.num_padded[indices]
         # Within one utterance a beam is reordered at each step; the frames then stay as they are.
         kept, utterance, counts = torch.unique_consecutive(
             self.utterance[indices], return_inverse=True, return_counts=True
@@ -66,9 +70,9 @@ class DecoderState:
         assert (counts == counts[:1]).all(), f"hypotheses per utterance differ: {counts.tolist()}"
         if len(kept) == len(self.mask):
             assert (kept[1:] > kept[:-1]).all(), "utterances were reordered"
-            return replace(self, past=past, utterance=utterance)
+            return replace(self, past=past, utterance=utterance, num_padded=num_padded)
         memory = tuple((k[kept], v[kept]) for k, v in self.memory)
-        return DecoderState(past, memory, self.mask[kept], utterance)
+        return DecoderState(past, memory, self.mask[kept], utterance, num_padded)
 
 
 class DecoderLayer(nn.Module):
@@ -89,9 +93,11 @@ class DecoderLayer(nn.Module):
         x = self.add(x, self.cross_attention(self.cross_norm(x), memory, mask))
         return self.add(x, self.ff(x))
 
-    def step(self, x: Tensor, past: KeyValue, memory: KeyValue, mask: Tensor) -> tuple[Tensor, KeyValue]:
-        """x: (R, D), one position of each hypothesis; memory: (B, H, T, d) with R a multiple of B."""
-        y, past = self.self_attention.step(self.self_norm(x)[:, None], past)
+    def step(
+        self, x: Tensor, past: KeyValue, memory: KeyValue, mask: Tensor, past_mask: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """x: (R, D), one position of each hypothesis; memory: (B, H, T, d) with R a multiple of B; past_mask: (R, 1, 1, U + 1)."""
+        y, past = self.self_attention.step(self.self_norm(x)[:, None], past, past_mask)
         x = x + y[:, 0]
         # The hypotheses of an utterance are the queries of one attention: its frames are read once, not once for each.
         grouped = self.cross_norm(x).unflatten(0, (len(mask), -1))  # (B, K, D)
@@ -118,34 +124,42 @@ class TransformerDecoder(nn.Module):
     def forward(self, encoded: Tensor, encoded_lens: Tensor, tokens_in: Tensor) -> Tensor:
         """encoded: (B, T, memory_dim), zero past encoded_lens; tokens_in: (B, U) beginning with <sos>. Returns logits (B, U, V)."""
         mask = attention_mask(encoded_lens, encoded.shape[1])
-        x = self._embed(tokens_in, 0)
+        x = self._embed(tokens_in, torch.arange(tokens_in.shape[1], device=tokens_in.device))
         for layer in self._stack():
             x = layer(x, layer.cross_attention.memory(encoded), mask)
         logits: Tensor = self.out(self.norm(x))
         return logits
 
-    def start(self, encoded: Tensor, encoded_lens: Tensor) -> DecoderState:
-        """The state before any token, one row per utterance."""
+    def start(self, encoded: Tensor, encoded_lens: Tensor, num_padded: Tensor | None = None) -> DecoderState:
+        """The state before any token, one row per utterance. num_padded: (B,), so many of the first tokens of each row will be padding."""
         return DecoderState(
             past=tuple(layer.self_attention.no_past(encoded) for layer in self._stack()),
             memory=tuple(layer.cross_attention.memory(encoded) for layer in self._stack()),
             mask=attention_mask(encoded_lens, encoded.shape[1]),
             utterance=torch.arange(len(encoded), device=encoded.device),
+            num_padded=num_padded if num_padded is not None and bool((num_padded > 0).any()) else None,
         )
 
     def step(self, state: DecoderState, last_tokens: Tensor) -> tuple[Tensor, DecoderState]:
         """last_tokens: (R,), <sos> at first. Returns log-probabilities of the next token (R, V) float32, and the state after it."""
-        x = self._embed(last_tokens[:, None], state.num_tokens)[:, 0]
+        past_mask, position = None, torch.tensor([state.num_tokens], device=last_tokens.device)
+        if state.num_padded is not None:
+            position = (position - state.num_padded).clamp(min=0)
+            # A token always sees itself: padding would otherwise see nothing, which is nan.
+            places = torch.arange(state.num_tokens + 1, device=last_tokens.device)
+            seen = (places >= state.num_padded[:, None]) | (places == state.num_tokens)
+            past_mask = seen[:, None, None]
+        x = self._embed(last_tokens, position)
         past = []
         for layer, layer_past, memory in zip(self._stack(), state.past, state.memory, strict=True):
-            x, layer_past = layer.step(x, layer_past, memory, state.mask)
+            x, layer_past = layer.step(x, layer_past, memory, state.mask, past_mask)
             past.append(layer_past)
         return F.log_softmax(self.out(self.norm(x)).float(), dim=1), replace(state, past=tuple(past))
 
     def attention_weights(self, encoded: Tensor, encoded_lens: Tensor, tokens_in: Tensor) -> Tensor:
         """Cross-attention of the last layer, averaged over its heads: (B, U, T). For pictures."""
         mask = attention_mask(encoded_lens, encoded.shape[1])
-        x = self._embed(tokens_in, 0)
+        x = self._embed(tokens_in, torch.arange(tokens_in.shape[1], device=tokens_in.device))
         *lower, last = self._stack()
         for layer in lower:
             x = layer(x, layer.cross_attention.memory(encoded), mask)
@@ -154,9 +168,9 @@ class TransformerDecoder(nn.Module):
     def _stack(self) -> list[DecoderLayer]:
         return cast("list[DecoderLayer]", list(self.layers))
 
-    def _embed(self, tokens: Tensor, first_position: int) -> Tensor:
+    def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """tokens: (..., P); positions: (P,) or (1,)."""
         dim = self.embedding.embedding_dim
-        positions = torch.arange(first_position, first_position + tokens.shape[1], device=tokens.device)
         rates = 10000.0 ** (-torch.arange(0, dim, 2, device=tokens.device) / dim)
         angles = positions[:, None] * rates
         return self.embedding(tokens) * dim**0.5 + torch.cat([angles.sin(), angles.cos()], dim=1)
