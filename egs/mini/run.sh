@@ -8,7 +8,7 @@ task=                     # what to write: words, if left empty (nlu: all that i
 variant=                  # use conf/<system>/<stage>.<variant>.yaml where there is one
 text=text_only            # the set of text to learn from; text_part is a fifth of it [text_only|text_part]
 seed=1                    # seed of training; each seed has a folder of its own
-decoders=joint            # how to decode: decode.<how>.yaml, joint being decode.yaml [joint|greedy]...
+decoders=joint            # how to decode: decode.<how>.yaml, joint being decode.yaml; lm trains a language model [joint|greedy|lm]...
 sets="dev test test_rare" # the sets to decode and score
 gpus=                     # GPUs to train on (empty: one if there is one)
 procs=2                   # processes to train with on a CPU, one thread each when there are several
@@ -23,12 +23,12 @@ size=(--scale 1.0) steps=(--seed "$seed")
 if $toy; then
   data=${data}_toy exp=${exp}_toy jobs=1 size=(--scale 0.02)
   steps+=(--trainer.max_steps 6 --trainer.eval_every 3 --trainer.log_every 1)
-  if [[ $system == asr ]]; then steps+=(--batches.batch_seconds 20); fi
 fi
 name=$system${variant:+.$variant}${task:+.$task}
 if [[ $text != text_only ]]; then name+=.$text; fi
 name+=/seed$seed # of the run, below $exp
 run=$exp/$name made=$exp/$name/synthesis
+lm=lm.$text/seed$seed # the language model of decoders lm, below $exp: one for all systems
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
 if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
@@ -83,13 +83,19 @@ if stage 5 train "train the system"; then
   if [[ $system.$variant == lasyn.diffusion ]]; then from+=(--latents "$made/latents"); fi
   run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --dev "$data/dev" \
     --units "$units" "${from[@]}" --objective.tasks "${tasks[@]}" --out "$run/train" "${steps[@]}"
+  if [[ " $decoders " == *" lm "* ]]; then
+    run "$lm" torchrun -m stxlib.bin.train --config conf/lm/train.yaml --train "$data/train" --dev "$data/dev" \
+      --text "$data/$text" --units "$exp/units" --out "$exp/$lm" "${steps[@]}"
+  fi
 fi
 
 if stage 6 decode "recognize the sets"; then
   for how in $decoders; do
+    search=()
+    if [[ $how == lm ]]; then search=(--decoder.lm "$exp/$lm"); fi
     for set in $sets; do
       run "$name/train/decode_${how}_$set" python -m stxlib.bin.decode --config "$(conf "decode.$how")" \
-        --model "$run/train" --data "$data/$set" --out "$run/train/decode_${how}_$set" --num_jobs "$jobs"
+        --model "$run/train" --data "$data/$set" "${search[@]}" --out "$run/train/decode_${how}_$set" --num_jobs "$jobs"
     done
   done
 fi

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stxlib.errors import ConfigError
+from stxlib.models.causal_lm import CausalLM
 from stxlib.models.classifier import Classifier
 from stxlib.models.networks import Network, NetworkSizes
 from stxlib.models.speech_to_text import SpeechToText
@@ -13,6 +14,7 @@ from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.backbone_loss import BackboneLossConfig
 from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
 from stxlib.objectives.label_encoder import UNITS, ClassLabels, TokenLabels, vocab_size
+from stxlib.objectives.language_model import LanguageModelLossConfig, LanguageModelObjective
 from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig, LatentSynthesisObjective
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
 from stxlib.objectives.text_to_text import TextToTextLossConfig, TextToTextObjective
@@ -20,9 +22,19 @@ from stxlib.text.saved import Units
 from stxlib.text.target_vocabulary import Task
 
 ObjectiveConfig = (
-    SpeechToTextLossConfig | LatentSynthesisLossConfig | TextToTextLossConfig | ClassificationLossConfig
+    SpeechToTextLossConfig
+    | LatentSynthesisLossConfig
+    | TextToTextLossConfig
+    | ClassificationLossConfig
+    | LanguageModelLossConfig
 )
-Objective = SpeechToTextObjective | LatentSynthesisObjective | TextToTextObjective | ClassificationObjective
+Objective = (
+    SpeechToTextObjective
+    | LatentSynthesisObjective
+    | TextToTextObjective
+    | ClassificationObjective
+    | LanguageModelObjective
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,11 @@ def build_objective(
                 network, config, units.start_tokens(config.tasks, network.vocab_size)
             )
             return Learning(objective, TokenLabels(units, config.tasks, with_units=False), config.tasks)
+    elif isinstance(config, LanguageModelLossConfig):
+        if isinstance(network, CausalLM):
+            # The text itself is what is learnt: there are no labels.
+            no_labels = TokenLabels(units, (), with_units=False)
+            return Learning(LanguageModelObjective(network, config), no_labels, config.tasks)
     elif isinstance(network, SpeechToText):
         starts = units.start_tokens(config.tasks, network.vocab_size)
         speech_objective: SpeechToTextObjective | LatentSynthesisObjective
@@ -107,5 +124,6 @@ def build_objective(
         )
     raise ConfigError(
         f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "
-        "speech_to_text or latent_synthesis and speech_to_text, text_to_text and text_to_text, or classification and classifier"
+        "speech_to_text or latent_synthesis and speech_to_text, text_to_text and text_to_text, classification and classifier, "
+        "or language_model and causal_lm"
     )
