@@ -77,7 +77,7 @@ if stage 4 synthesis "turn text into something to train on"; then
       if [[ $variant == diffusion ]]; then
         run "$name/synthesis" torchrun -m stxlib.bin.train --config "$(conf synthesis)" --dev "$words_dev" \
           --units "$exp/units" --speech_model "$pretrained" "${from[@]}"
-        run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$made" --data "$data/text_only" --out "$made/latents"
+        run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$made" --data "$data/text_only" --out "$made/latents" --num_jobs "$jobs"
       else
         run "$name/synthesis" python -m stxlib.bin.project --config "$(conf synthesis)" --model "$pretrained" "${from[@]}"
       fi

@@ -93,7 +93,7 @@ class FixedProjection(FittedBuffers):
 
         units: (B, U) int64 without BOUNDARY; unit_lens: (B,); seeds: (B,) int64. An utterance is a function of its units and its seed.
         """
-        return self.project(self.durations(units, unit_lens, seeds), seeds)
+        return self.sample_segments(self.durations(units, unit_lens, seeds), seeds)
 
     def durations(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> Segments:
         """The durations that `sample` gives to the same units and seeds."""
@@ -102,7 +102,7 @@ class FixedProjection(FittedBuffers):
         return self.empirical.draw(units, unit_lens, seeds)
 
     @torch.no_grad()
-    def project(self, segments: Segments, seeds: Tensor) -> tuple[Tensor, Tensor]:
+    def sample_segments(self, segments: Segments, seeds: Tensor) -> tuple[Tensor, Tensor]:
         """Latents of units whose durations are given. As `sample` in all else."""
         position, is_blank, latent_lens = expand(segments)  # (B, T)
         valid = length_mask(latent_lens, position.shape[1])

@@ -66,7 +66,7 @@ def test_rows_that_made_the_latents_are_found() -> None:
     batch = made(60)
     projection, report = estimated([batch])
     assert isinstance(projection, Synthesizer)
-    latents, lens = projection.project(batch.segments, torch.zeros(60, dtype=torch.int64))
+    latents, lens = projection.sample_segments(batch.segments, torch.zeros(60, dtype=torch.int64))
     assert torch.equal(lens, batch.latent_lens)
     assert torch.allclose(latents, batch.latents, atol=1e-5)
     frames = valid_frames(batch)
@@ -90,8 +90,8 @@ def test_offsets_and_what_is_left_are_those_of_the_frames() -> None:
     seeds = torch.zeros(200, dtype=torch.int64)
     frames, mask = valid_frames(batch), length_mask(batch.latent_lens, batch.latents.shape[1])
     total = float((frames - frames.mean(0)).square().sum())
-    with_context = frames - projection.project(batch.segments, seeds)[0][mask]
-    without = frames - bare.project(batch.segments, seeds)[0][mask]
+    with_context = frames - projection.sample_segments(batch.segments, seeds)[0][mask]
+    without = frames - bare.sample_segments(batch.segments, seeds)[0][mask]
     assert report.explained_by_rows == pytest.approx(1 - float(without.square().sum()) / total, abs=1e-5)
     assert report.explained_with_context == pytest.approx(
         1 - float(with_context.square().sum()) / total, abs=1e-5
@@ -174,9 +174,9 @@ def test_noise_has_the_deviation_that_rows_leave() -> None:
     batch = made(300, context=0.5, noise=0.4)
     projection, _ = estimated([batch], FixedProjectionConfig(noise=1))
     seeds = torch.arange(300)
-    noisy, lens = projection.project(batch.segments, seeds)
+    noisy, lens = projection.sample_segments(batch.segments, seeds)
     projection.config = replace(projection.config, noise=0)
-    noise = (noisy - projection.project(batch.segments, seeds)[0])[length_mask(lens, noisy.shape[1])]
+    noise = (noisy - projection.sample_segments(batch.segments, seeds)[0])[length_mask(lens, noisy.shape[1])]
     assert float(noise.mean()) == pytest.approx(0, abs=0.02)
     assert float(noise.std()) == pytest.approx(0.4, abs=0.03)
     frames = noisy[length_mask(lens, noisy.shape[1])]
@@ -186,7 +186,7 @@ def test_noise_has_the_deviation_that_rows_leave() -> None:
 def test_smoothing_is_the_mean_of_the_frames_that_are_there() -> None:
     batch = made(5)
     projection, _ = estimated([batch], replace(PLAIN, smoothing=3))
-    latents, lens = projection.project(batch.segments, SEEDS[:1].expand(5))
+    latents, lens = projection.sample_segments(batch.segments, SEEDS[:1].expand(5))
     for row, length in enumerate(lens.tolist()):
         for frame in range(length):
             around = batch.latents[row, max(frame - 1, 0) : min(frame + 2, length)]
