@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PYTHONPATH := $(CURDIR)
 unexport PYTHONHOME
 python := .venv/bin/python
-systems := asr nlu
+systems := asr nlu lasyn tts
 shell_files := utils/stages.sh tools/setup.sh .ci/run $(wildcard egs/*/run.sh)
 
 help: ## print this
@@ -16,8 +16,9 @@ help: ## print this
 	  if [[ $$line =~ ^([a-z]+):.*\#\#\ (.*) ]]; then printf '  make %-6s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; fi; \
 	done <Makefile
 
-demo: setup ## train and score the baseline on speech that the toolkit makes itself, about 20 minutes on 2 cores
+demo: setup ## train and score the baseline and latent synthesis on speech that the toolkit makes itself, about half an hour on 2 cores
 	@egs/mini/run.sh
+	@egs/mini/run.sh --system lasyn
 
 test: setup ## all tests, fast and slow
 	@OMP_NUM_THREADS=1 $(python) -m pytest -q -n 2

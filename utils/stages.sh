@@ -242,7 +242,7 @@ stx_seconds() {
 }
 
 # conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else (for train) NAME.<task>.yaml,
-# else NAME.yaml (for train, NAME.<variant>.<task>.yaml comes before all); conf/NAME.yaml is for all systems, and what a system has no file for is that of asr. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
+# else NAME.yaml (for train, NAME.<variant>.<task>.yaml comes before all); conf/NAME.yaml is for all systems, and what lasyn and tts have no file for is that of asr. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
 conf() {
   local name=conf/$system/${1%.joint}
   if [[ $1 == train && -n $variant && -e $name.$variant.$task.yaml ]]; then
@@ -253,8 +253,8 @@ conf() {
     name=$name.$task
   elif [[ ! -e $name.yaml && -e conf/$1.yaml ]]; then
     name=conf/$1
-  elif [[ ! -e $name.yaml && $system != asr ]]; then
-    system=asr conf "$1" # what a system does not say otherwise is as in asr
+  elif [[ ! -e $name.yaml && $system =~ ^(lasyn|tts)$ ]]; then
+    system=asr conf "$1" # what a recognizer does not say otherwise is as in asr
     return
   fi
   printf '%s.yaml\n' "$name"
