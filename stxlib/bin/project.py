@@ -27,9 +27,10 @@ from stxlib.data.tables import write_table
 from stxlib.decode.recognizer import choose_device
 from stxlib.errors import ConfigError, DataError, run
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
-from stxlib.models.latent_alignment import align_latents
+from stxlib.models.latent_alignment import AlignedLatents, align_latents
 from stxlib.models.networks import NetworkSizes
 from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport
+from stxlib.models.residual_noise import ResidualEstimate
 from stxlib.models.saved import SavedConfig, load_network, save_network
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
@@ -100,23 +101,36 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     estimate = ProjectionEstimate(network.num_units, network.encoder.dim)
     num_labels, num_unknown = 0, 0
-    for batch in all_batches(batches, config.passes):
+
+    def aligned(batch: SpeechBatch) -> AlignedLatents:
+        there = batch.to(next(network.parameters()).device)
+        units = there.labels[UNITS]
+        return align_latents(network, there.waves, there.wave_lens, units.ids, units.lens)
+
+    for batch in all_batches(batches, 0, config.passes):
         labels = batch.labels[UNITS]
         num_labels += int(labels.lens.sum())
         num_unknown += int((labels.ids == vocabulary.unk).sum())
-        there = batch.to(next(network.parameters()).device)
-        units = there.labels[UNITS]
-        estimate.add(align_latents(network, there.waves, there.wave_lens, units.ids, units.lens))
+        estimate.add(aligned(batch))
     if num_unknown == num_labels:
         raise DataError(
             f"{config.train / UNITS}: no unit is one of {config.model / 'units'}; run stage 2 (units) with these units on this set"
         )
     projection = FixedProjection(config.synthesizer, network.num_units, network.encoder.dim)
     report = estimate.finish(projection, network.unit_head.weight, config.seed)
+    # One pass more: what the table leaves can be seen when the table is there.
+    rest = ResidualEstimate(network.encoder.dim)
+    for batch in all_batches(batches, config.passes, config.passes + 1):
+        real = aligned(batch)
+        means, state, lens = projection.means(real.segments.to("cpu"))
+        latents = real.latents[:, : means.shape[1]].cpu()
+        rest.add((latents - means) / projection.deviations[state].clamp(min=1e-6), lens)
+    correlations = rest.finish(projection.residuals)
 
     unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
     summary = {
         **asdict(report),
+        **{f"noise_{name}": value for name, value in correlations.items()},
         "unseen_units": unseen,
         "frames_per_unit": projection.frames_per_unit,
         "units_unknown_to_the_model": num_unknown,
@@ -130,6 +144,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     save_network(config.out, projection, made, units_dir=config.model / "units")
     for line in lines(report, projection, vocabulary, num_unknown, unseen):
         print(f"project: {line}")
+    print(
+        f"project: of what this leaves, {100 * correlations['utterance_share']:.0f} % is common to an utterance; "
+        f"the rest of neighbouring latents correlates by {correlations['memory']:.2f}"
+    )
     print(f"project: saved {config.out}")
 
 
@@ -151,10 +169,10 @@ def speech_of(config: ProjectConfig, network: SpeechToText) -> SpeechBatches:
     )
 
 
-def all_batches(batches: SpeechBatches, passes: int) -> Iterator[SpeechBatch]:
-    """Every batch of so many passes, with a line from time to time of how far it is."""
-    num_batches, told = passes * batches.num_batches, time.monotonic()
-    for number, batch in enumerate(batches.iterate(0, num_batches)):
+def all_batches(batches: SpeechBatches, first: int, end: int) -> Iterator[SpeechBatch]:
+    """Every batch of the passes from `first` on and before `end`, with a line from time to time of how far it is."""
+    start, num_batches, told = first * batches.num_batches, end * batches.num_batches, time.monotonic()
+    for number, batch in enumerate(batches.iterate(start, num_batches), start):
         if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
             told = time.monotonic()
             print(f"project: {number} of {num_batches} batches", flush=True)

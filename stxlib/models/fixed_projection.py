@@ -10,12 +10,11 @@ from torch import Tensor
 
 from stxlib.errors import ConfigError
 from stxlib.models.empirical_durations import EmpiricalDurations
+from stxlib.models.residual_noise import FRAMES_STREAM, ResidualNoise
 from stxlib.nn.fitted_buffers import FittedBuffers
 from stxlib.ops.draws import normal
 from stxlib.ops.masks import length_mask
 from stxlib.ops.segments import Segments, expand, neighbours
-
-NOISE_STREAM = 0  # of the random numbers of an utterance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +25,11 @@ class FixedProjectionConfig:
     """prototype: mean latents of each unit; ctc: its row of the CTC output; random: orthonormal rows, to see what matched latents are worth"""
     context: bool = True
     """move prototypes by what the left and the right neighbour change; ctc and random rows have no context"""
-    noise: float = 0.5
-    """Gaussian noise on the latents, as a part of the deviation that the rows leave unexplained; 0: none"""
+    noise: float = 1.0
+    """Gaussian noise on the latents, as a part of what the rows leave unexplained; 1: latents vary as those of speech do; 0: none"""
+    noise_kind: Literal["correlated", "independent"] = "correlated"
+    """correlated: dimensions, neighbouring frames and all frames of an utterance vary together as they do in speech; independent: each
+    number by itself"""
     smoothing: int = 1
     """frames of a moving average over the rows (odd); 1: none; at 25 latents a second, 3 already blur units of one latent with the blanks
     around them"""
@@ -81,6 +83,7 @@ class FixedProjection(FittedBuffers):
             self.register_buffer(f"{side}_keys", torch.zeros(0, dtype=torch.int64))
             self.register_buffer(f"{side}_offsets", torch.zeros(0, dim))
         self.empirical = EmpiricalDurations(num_units, config.min_examples)
+        self.residuals = ResidualNoise(dim)
 
     @property
     def frames_per_unit(self) -> float:
@@ -104,19 +107,27 @@ class FixedProjection(FittedBuffers):
     @torch.no_grad()
     def sample_segments(self, segments: Segments, seeds: Tensor) -> tuple[Tensor, Tensor]:
         """Latents of units whose durations are given. As `sample` in all else."""
+        latents, state, latent_lens = self.means(segments)
+        valid = length_mask(latent_lens, latents.shape[1])
+        if self.config.smoothing > 1:
+            latents = _moving_average(latents, valid, self.config.smoothing)
+        if self.config.noise > 0:
+            if self.config.noise_kind == "correlated":
+                noise = self.residuals(seeds, latent_lens)
+            else:
+                noise = normal(seeds.cpu(), latent_lens.cpu(), self.dim, FRAMES_STREAM).to(latents)
+            latents = latents + self.config.noise * self.deviations[state] * noise
+        return latents.masked_fill(~valid[:, :, None], 0.0), latent_lens
+
+    def means(self, segments: Segments) -> tuple[Tensor, Tensor, Tensor]:
+        """Without noise: latents (B, T, D) and the states (B, T) that they are of, of any value past latent_lens (B,)."""
         position, is_blank, latent_lens = expand(segments)  # (B, T)
-        valid = length_mask(latent_lens, position.shape[1])
         state = 2 * segments.units.gather(1, position) + is_blank.long()
         left, right = (side.gather(1, position) for side in neighbours(segments))
         latents = self.rows[state]  # (B, T, D)
         latents = latents + _looked_up(self.left_keys, self.left_offsets, state * self.num_units + left)
         latents = latents + _looked_up(self.right_keys, self.right_offsets, state * self.num_units + right)
-        if self.config.smoothing > 1:
-            latents = _moving_average(latents, valid, self.config.smoothing)
-        if self.config.noise > 0:
-            noise = normal(seeds.cpu(), latent_lens.cpu(), self.dim, NOISE_STREAM).to(latents)
-            latents = latents + self.config.noise * self.deviations[state] * noise
-        return latents.masked_fill(~valid[:, :, None], 0.0), latent_lens
+        return latents, state, latent_lens
 
 
 def _looked_up(keys: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
