@@ -15,6 +15,7 @@ from stxlib.ops.masks import length_mask
 # Streams of the random numbers of an utterance, besides those of its durations.
 FRAMES_STREAM, UTTERANCE_STREAM = 0, 2
 _SMALLEST_EIGENVALUE = 1e-6
+_FAR = 13  # frames apart (half a second): what these have in common is of the utterance
 
 
 class ResidualNoise(nn.Module):
@@ -50,11 +51,11 @@ class ResidualNoise(nn.Module):
 
 
 class ResidualEstimate:
-    """Sums in float64 over utterances, in two readings of them or one: covariances of frames, of neighbouring frames, of utterances' means."""
+    """Sums in float64 over utterances: covariances of a frame with itself, with the next, and with all that are half a second away or more."""
 
     def __init__(self, dim: int) -> None:
-        self._num_frames = self._num_pairs = self._num_utts = 0
-        self._mean_of_squares_of_means = torch.zeros(dim, dim, dtype=torch.float64)
+        self._num_frames = self._num_neighbours = self._num_far = 0
+        self._far = torch.zeros(dim, dim, dtype=torch.float64)
         self._squares = torch.zeros(dim, dim, dtype=torch.float64)
         self._neighbours = torch.zeros(dim, dim, dtype=torch.float64)
 
@@ -65,14 +66,14 @@ class ResidualEstimate:
                 continue
             x = rows[:length]
             self._num_frames += length
-            self._num_pairs += length - 1
-            self._num_utts += 1
+            self._num_neighbours += length - 1
             self._squares += x.t() @ x
             self._neighbours += x[1:].t() @ x[:-1]
-            # Of all pairs of different frames, so that what one frame adds to its mean does not count.
-            total = x.sum(0)
-            pairs = torch.outer(total, total) - x.t() @ x
-            self._mean_of_squares_of_means += pairs / (length * (length - 1))
+            num_first = length - _FAR  # frames that have another one so far behind them
+            if num_first > 0:
+                after = x.flip(0).cumsum(0).flip(0)[_FAR:]  # sums of what is so far behind
+                self._far += x[:num_first].t() @ after
+                self._num_far += num_first * (num_first + 1) // 2
 
     def finish(self, noise: ResidualNoise) -> dict[str, float]:
         """Fill the buffers of `noise`; returns the shares of variance that are of the utterance and, of the rest, of the frame before."""
@@ -84,8 +85,8 @@ class ResidualEstimate:
             """Of each direction of the covariance, relative to its variance."""
             return (vectors.t() @ matrix @ vectors).diagonal() / values
 
-        of_utterance = along(self._mean_of_squares_of_means / max(self._num_utts, 1)).clamp(0, 0.95)
-        with_next = along(self._neighbours / max(self._num_pairs, 1))
+        of_utterance = along(self._far / max(self._num_far, 1)).clamp(0, 0.95)
+        with_next = along(self._neighbours / max(self._num_neighbours, 1))
         memory = ((with_next - of_utterance) / (1 - of_utterance)).clamp(0, 0.98)
         noise.mixing = (vectors * values.sqrt()).to(noise.mixing)
         noise.utterance_share = of_utterance.to(noise.utterance_share)
