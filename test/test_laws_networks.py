@@ -527,12 +527,15 @@ def test_how_many_were_seen() -> None:
         for name, found in inspect.getmembers(import_module(module), inspect.isclass)
         if issubclass(found, nn.Module) and found.__module__ == module
     }
-    # That of a language model has laws of its own: nothing tells it the first token, so it does not learn all by heart.
+    # Those of a language model and of a diffusion have laws of their own: nothing tells the first token, or the noise, so they do not learn
+    # all by heart.
     assert objectives == {
         "SpeechToTextObjective",
         "TextToTextObjective",
         "ClassificationObjective",
         "LanguageModelObjective",
+        "LatentDiffusionObjective",
+        "LatentSynthesisObjective",
     }
     models = {
         name
@@ -547,6 +550,10 @@ def test_how_many_were_seen() -> None:
         "Backbone",
         "CausalLM",
         "Classifier",
+        "DiffusionSynthesizer",
+        "EmpiricalDurations",
+        "FixedProjection",
+        "ResidualNoise",
         "SpeechEncoder",
         "SpeechToText",
         "TextToText",
@@ -561,9 +568,12 @@ def test_how_many_were_seen() -> None:
         "conformer",
         "depthwise_conv",
         "dropout",
+        "duration_predictor",
+        "fitted_buffers",
         "rotary",
         "spec_augment",
         "subsampling",
         "token_embedding",
         "transformer_decoder",
+        "wavenet",
     }

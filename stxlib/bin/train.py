@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from stxlib.errors import ConfigError, run
 from stxlib.models.networks import NetworkConfig
 from stxlib.models.speech_to_text import SpeechToTextConfig
 from stxlib.objectives.build import ObjectiveConfig
+from stxlib.objectives.latent_diffusion import LatentDiffusionLossConfig
 from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig
 from stxlib.objectives.training_data import BatchConfig
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from stxlib.data.mixed_loader import MixedBatches
     from stxlib.data.speech_loader import SpeechBatches, SpeechDevBatches
     from stxlib.data.text_loader import TextBatches, TextDevBatches
+    from stxlib.models.speech_to_text import SpeechToText
+    from stxlib.objectives.latent_diffusion import LatentDiffusionObjective
     from stxlib.text.saved import Units
 
 # Of the training set, for mean and deviation of the features. Ten minutes fix them to well under a percent.
@@ -53,6 +56,8 @@ class TrainConfig:
     "data directories whose labelled text is learnt from besides, by an objective that learns from text"
     synthesizer: Path | None = None
     "folder of what turns text into latents (stage 4), for an objective that learns from both"
+    speech_model: Path | None = None
+    "folder of the speech model (stage 3), for an objective that learns to make its latents"
     latents: Path | None = None
     "folder of latents that stxlib.bin.synthesize has made of --text; without it they are made as they are needed"
     units: Path
@@ -110,6 +115,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.models.speech_encoder import SpeechEncoder
     from stxlib.objectives.build import build_objective, check_tasks, sizes_of
     from stxlib.objectives.label_encoder import TokenLabels
+    from stxlib.objectives.latent_diffusion import LatentDiffusionObjective
     from stxlib.objectives.latent_synthesis import LatentSynthesisObjective
     from stxlib.objectives.training_data import Given, mixed_batches, speech_batches, text_batches
     from stxlib.text.saved import load_units
@@ -123,6 +129,10 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     check_tasks(config.objective, units, str(config.units))
     torch.manual_seed(config.seed)
     sizes = sizes_of(config.objective, units)
+    speech = None
+    if config.speech_model is not None:
+        speech = load_speech_model(config.speech_model, units)
+        sizes = replace(sizes, latent_dim=speech.encoder.dim)
     network = build_network(config.network, sizes, config.objective.tasks)
     synthesizer = None
     if config.synthesizer is not None:
@@ -131,9 +141,9 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             raise ConfigError(
                 f"--synthesizer {config.synthesizer}: was made for other units than those of --units; run stage 4 (synthesis) again"
             )
-    learning = build_objective(config.objective, network, units, synthesizer)
+    learning = build_objective(config.objective, network, units, synthesizer, speech)
     check_sources(config)
-    encoder = speech_encoder(network)
+    encoder = speech_encoder(network) if speech is None else speech.encoder
     given = Given(
         train=DataDir(config.train),
         dev=DataDir(config.dev),
@@ -154,7 +164,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     if encoder is None:
         train_batches, dev_batches = text_batches(given, learning.labels, units)
     else:
-        if isinstance(encoder, SpeechEncoder) and "encoder.mean" not in loaded:
+        if speech is None and isinstance(encoder, SpeechEncoder) and "encoder.mean" not in loaded:
             rate = encoder.config.sample_rate
             waves = spread_waves(given.train, rate, NORMALIZATION_SECONDS, allow_pipes=config.allow_pipes)
             encoder.estimate_normalization(waves)
@@ -166,6 +176,9 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             facts += [f"data: {line}" for line in not_learnt]
         else:
             train_batches, dev_batches = speech_batches(given, learning.labels, learning.ctc, encoder)
+            if isinstance(learning.objective, LatentDiffusionObjective):
+                learning.objective.to(distributed.device)
+                facts += estimate_statistics(learning.objective, train_batches, given.num_shards, units)
     facts += [
         f"data: train {' '.join(map(str, (config.train, *config.text)))}: {train_batches.summary()}",
         f"data: dev {config.dev}: {len(dev_batches.utts)} utterances",
@@ -186,6 +199,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             "units",
             "init",
             "synthesizer",
+            "speech_model",
             "device",
             "max_bad_utts",
         ),
@@ -237,6 +251,41 @@ def check_sources(config: TrainConfig) -> None:
                 raise ConfigError(
                     f"--{name}: objective.kind {config.objective.kind} has no use for it; leave it out, or choose latent_synthesis"
                 )
+    if config.speech_model is not None and not isinstance(config.objective, LatentDiffusionLossConfig):
+        raise ConfigError(
+            f"--speech_model: objective.kind {config.objective.kind} has no use for it; leave it out, or choose latent_diffusion"
+        )
+
+
+def load_speech_model(folder: Path, units: Units) -> SpeechToText:
+    """The speech model of `--speech_model`. ConfigError for another kind of network, or for other units than those of `--units`."""
+    from stxlib.models.saved import load_network
+    from stxlib.models.speech_to_text import SpeechToText
+    from stxlib.text.saved import load_units
+
+    network, saved = load_network(folder)
+    if not isinstance(network, SpeechToText):
+        raise ConfigError(
+            f"--speech_model {folder}: holds a network of kind {saved.network.kind}, which has no CTC at its latents; "
+            "give the folder of the speech model (stage 3)"
+        )
+    if load_units(folder / "units").units.symbols != units.units.symbols:
+        raise ConfigError(
+            f"--speech_model {folder}: was trained with other units than those of --units; give the units of stage 2 that it was trained with"
+        )
+    return network
+
+
+def estimate_statistics(
+    objective: LatentDiffusionObjective, train: SpeechBatches, num_shards: int, units: Units
+) -> list[str]:
+    """Pass once over the training set for what the synthesizer has to know of it. Returns a line for the head of the log."""
+    objective.estimate_statistics(train.iterate(0, train.num_batches, range(num_shards)))
+    network = objective.network
+    unseen = " ".join(units.units.decode(network.empirical.unseen()))
+    return [
+        f"latents: {network.frames_per_unit:.2f} for each unit, mean of the training set; units that it lacks: {unseen or 'none'}"
+    ]
 
 
 def begin_with(

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from stxlib.models.causal_lm import CausalLM, CausalLMConfig
 from stxlib.models.classifier import Classifier, ClassifierConfig
+from stxlib.models.diffusion import DiffusionConfig, DiffusionSynthesizer
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.models.text_to_text import TextToText, TextToTextConfig
 from stxlib.models.wave_encoder import WaveEncoder
 
 NetworkConfig = (
-    SpeechToTextConfig | TextToTextConfig | ClassifierConfig | FixedProjectionConfig | CausalLMConfig
+    SpeechToTextConfig
+    | TextToTextConfig
+    | ClassifierConfig
+    | FixedProjectionConfig
+    | DiffusionConfig
+    | CausalLMConfig
 )
-Network = SpeechToText | TextToText | Classifier | FixedProjection | CausalLM
+Network = SpeechToText | TextToText | Classifier | FixedProjection | DiffusionSynthesizer | CausalLM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,8 @@ def build_network(config: NetworkConfig, sizes: NetworkSizes, tasks: tuple[str, 
         return TextToText(config, sizes.vocab_size)
     if isinstance(config, FixedProjectionConfig):
         return FixedProjection(config, sizes.num_units, sizes.latent_dim)
+    if isinstance(config, DiffusionConfig):
+        return DiffusionSynthesizer(config, sizes.num_units, sizes.latent_dim)
     if isinstance(config, CausalLMConfig):
         return CausalLM(config, sizes.vocab_size)
     return Classifier(config, sizes.vocab_size, dict(zip(tasks, sizes.num_classes, strict=True)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stxlib.errors import ConfigError
 from stxlib.models.causal_lm import CausalLM
 from stxlib.models.classifier import Classifier
+from stxlib.models.diffusion import DiffusionSynthesizer
 from stxlib.models.networks import Network, NetworkSizes
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.models.synthesizer import Synthesizer
@@ -15,6 +16,7 @@ from stxlib.objectives.backbone_loss import BackboneLossConfig
 from stxlib.objectives.classification import ClassificationLossConfig, ClassificationObjective
 from stxlib.objectives.label_encoder import UNITS, ClassLabels, TokenLabels, vocab_size
 from stxlib.objectives.language_model import LanguageModelLossConfig, LanguageModelObjective
+from stxlib.objectives.latent_diffusion import LatentDiffusionLossConfig, LatentDiffusionObjective
 from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig, LatentSynthesisObjective
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
 from stxlib.objectives.text_to_text import TextToTextLossConfig, TextToTextObjective
@@ -27,6 +29,7 @@ ObjectiveConfig = (
     | TextToTextLossConfig
     | ClassificationLossConfig
     | LanguageModelLossConfig
+    | LatentDiffusionLossConfig
 )
 Objective = (
     SpeechToTextObjective
@@ -34,6 +37,7 @@ Objective = (
     | TextToTextObjective
     | ClassificationObjective
     | LanguageModelObjective
+    | LatentDiffusionObjective
 )
 
 
@@ -83,11 +87,16 @@ def sizes_of(config: ObjectiveConfig, units: Units) -> NetworkSizes:
 
 
 def build_objective(
-    config: ObjectiveConfig, network: Network, units: Units, synthesizer: Synthesizer | None = None
+    config: ObjectiveConfig,
+    network: Network,
+    units: Units,
+    synthesizer: Synthesizer | None = None,
+    speech: SpeechToText | None = None,
 ) -> Learning:
-    """synthesizer: what turns text into latents, for an objective that learns from these. ConfigError for a network that the objective cannot
-    train.
+    """synthesizer: what turns text into latents, for an objective that learns from these; speech: the speech model, for one that learns to make
+    its latents. ConfigError for a network that the objective cannot train.
     """
+    labels: TokenLabels | ClassLabels
     if isinstance(config, ClassificationLossConfig):
         if isinstance(network, Classifier):
             labels = ClassLabels(units, config.tasks)
@@ -103,6 +112,14 @@ def build_objective(
             # The text itself is what is learnt: there are no labels.
             no_labels = TokenLabels(units, (), with_units=False)
             return Learning(LanguageModelObjective(network, config), no_labels, config.tasks)
+    elif isinstance(config, LatentDiffusionLossConfig):
+        if isinstance(network, DiffusionSynthesizer):
+            if speech is None:
+                raise ConfigError(
+                    "--speech_model: not given; objective latent_diffusion learns the latents of what stage 3 (pretrain) made"
+                )
+            labels = TokenLabels(units, (), with_units=True)
+            return Learning(LatentDiffusionObjective(network, speech, config), labels, (), (UNITS,))
     elif isinstance(network, SpeechToText):
         starts = units.start_tokens(config.tasks, network.vocab_size)
         speech_objective: SpeechToTextObjective | LatentSynthesisObjective
@@ -125,5 +142,5 @@ def build_objective(
     raise ConfigError(
         f"objective.kind {config.kind} cannot train network.kind {network.config.kind}; give the YAML both: "
         "speech_to_text or latent_synthesis and speech_to_text, text_to_text and text_to_text, classification and classifier, "
-        "or language_model and causal_lm"
+        "language_model and causal_lm, or latent_diffusion and diffusion"
     )
