@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stxlib.data.text_rows import Report, Row, Tables, read_lines, squeeze, squeeze_entity, stop, tables_of
@@ -20,37 +20,53 @@ def read_slue_tsv(path: Path, name: str = "", report: Report = stop) -> Tables:
     Raises DataError naming file and line.
     """
     rows: list[Row] = []
-    lines: dict[str, int] = {}
-    header: list[str] | None = None
-    for number, line in read_lines(path):
-        cells = [cell.strip(" ") for cell in line.split("\t")]
-        if not line.strip():
-            continue
-        if header is None:
-            header = cells
-            if not {"id", "normalized_text"} <= {*header}:
-                stop(
-                    f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with id and normalized_text"
-                )
-            continue
+    for number, columns in slue_rows(path, ("normalized_text",), report):
         try:
-            if len(cells) != len(header):
-                raise ValueError(
-                    f"{len(cells)} columns, not the {len(header)} of the header; set them apart by tabs"
-                )
-            columns = dict(zip(header, cells, strict=True))
-            utt = columns["id"]
-            if not utt or utt in lines:
-                seen = f"the id {utt!r} is on line {lines[utt]} as well" if utt else "the id is empty"
-                raise ValueError(f"{seen}; give each row one of its own")
-            rows.append(Row(number, utt, _slue_values(columns)))
-            lines[utt] = number
+            rows.append(Row(number, columns["id"], _slue_values(columns)))
         except ValueError as error:
             report(f"{path}:{number}: {error}")
     if any("utt2spk" not in row.values for row in rows):
         for row in rows:
             row.values.pop("utt2spk", None)
     return tables_of(rows, path, name)
+
+
+def slue_rows(
+    path: Path, needed: Sequence[str], report: Report = stop
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line numbers and cells by column. A quote is a character like another, and `None` a word.
+
+    needed: columns that the header has to have, beside `id`. Raises DataError naming file and line for a header without them;
+    rows of another length, and ids that are empty or there twice, are reported and left out.
+    """
+    header: list[str] | None = None
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path):
+        cells = [cell.strip(" ") for cell in line.split("\t")]
+        if not line.strip():
+            continue
+        if header is None:
+            header = cells
+            missing = [name for name in ("id", *needed) if name not in header]
+            if missing:
+                expected = " and ".join(["id", *needed])
+                stop(f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with {expected}")
+            continue
+        if len(cells) != len(header):
+            report(
+                f"{path}:{number}: {len(cells)} columns, not the {len(header)} of the header; set them apart by tabs"
+            )
+            continue
+        columns = dict(zip(header, cells, strict=True))
+        utt = columns["id"]
+        if not utt or utt in lines:
+            seen = f"the id {utt!r} is on line {lines[utt]} as well" if utt else "the id is empty"
+            report(f"{path}:{number}: {seen}; give each row one of its own")
+            continue
+        lines[utt] = number
+        yield number, columns
+    if header is None:
+        stop(f"{path}: is empty; expected a header with {' and '.join(['id', *needed])}")
 
 
 def _slue_values(row: Mapping[str, str]) -> dict[str, str]:
@@ -60,7 +76,7 @@ def _slue_values(row: Mapping[str, str]) -> dict[str, str]:
         raise ValueError("has no normalized_text; add it, or delete the row")
     values = {"text": text}
     if "normalized_ner" in row:
-        entities = tuple(_slue_entity(item, given) for item in _literal(row["normalized_ner"]))
+        entities = tuple(_slue_entity(item, given) for item in read_literal(row["normalized_ner"]))
         values["entities"] = write_entities(entities)
     if row.get("sentiment") in SENTIMENTS:
         values["sentiment"] = row["sentiment"]
@@ -69,7 +85,8 @@ def _slue_values(row: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _literal(cell: str) -> Sequence[object]:
+def read_literal(cell: str) -> Sequence[object]:
+    """The items of a cell that holds a Python list; none of `None`, `nan` or nothing. ValueError says what is wrong."""
     if cell in ("", "None", "nan"):
         return ()
     try:
