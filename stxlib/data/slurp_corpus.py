@@ -25,8 +25,8 @@ RELEASED = {
     "test": (2_974, 13_078),
     "train_synthetic": (None, 69_253),
 }
-"""file -> its sentences and recordings: devel and test counted in the repository (commit 8eb1654), the others as Bastianelli et al. 2020
-(aclweb.org/anthology/2020.emnlp-main.588) give them"""
+"""file -> its sentences and recordings: devel and test counted in the repository (commit 8eb1654), the others as they are quoted from
+Bastianelli et al. 2020 (aclweb.org/anthology/2020.emnlp-main.588), not recounted"""
 KEYS = ("slurp_id", "sentence", "scenario", "action", "tokens", "recordings", "entities")
 MICROPHONES = ("headset", "far")
 

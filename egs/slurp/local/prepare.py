@@ -104,7 +104,7 @@ def check_counts(sentences: Mapping[str, Sequence[SlurpSentence]]) -> list[str]:
     """What to tell of the files: numbers unlike those of the release, and records whose intent is something else."""
     notes: list[str | None] = []
     for name, records in sentences.items():
-        source = SOURCES.get(name, "aclweb.org/anthology/2020.emnlp-main.588")
+        source = SOURCES.get(name, "as quoted from aclweb.org/anthology/2020.emnlp-main.588")
         found = len(records), sum(len(record.recordings) for record in records)
         for what, count, released in zip(("sentences", "recordings"), found, RELEASED[name], strict=True):
             notes.append(count_text(name, what, count, released, source))
