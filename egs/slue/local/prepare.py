@@ -1,0 +1,67 @@
+"""Derive the data directories of both corpora of SLUE from the releases, which are only read.
+
+    local/prepare.py --corpus ~/corpora --out data      (which holds slue-voxceleb and slue-voxpopuli)
+
+Writes `train_voxceleb` and `train_voxpopuli`, and so for `dev` and `test`, as the recipes slue_voxceleb and slue_voxpopuli have them; `train`
+and `dev` of both corpora, with the streams that both have (words and audio); and the distinct sentences of `train` as `text_only`.
+`data` appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stxlib.config import parse_config
+from stxlib.data import slue_voxceleb, slue_voxpopuli
+from stxlib.data.corpus_set import CorpusSet, distinct_text, find_corpus
+from stxlib.data.made_folder import check_replaceable, made_folder
+from stxlib.data.slue_corpus import SetName, join, marks
+from stxlib.data.slue_voxceleb import read_voxceleb
+from stxlib.data.slue_voxpopuli import EntityTypes, read_voxpopuli
+from stxlib.errors import run
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    corpus: Path
+    "folder that holds slue-voxceleb and slue-voxpopuli of the release (v0.2); never written to"
+    out: Path
+    "folder of the derived data directories; replaced if a recipe made it"
+    voxceleb_test_table: Path | None = None
+    "table of SLUE-VoxCeleb's test set with its labels, where it is not slue-voxceleb_test.tsv in the corpus"
+    voxpopuli_test_table: Path | None = None
+    "table of SLUE-VoxPopuli's test set with its labels, where it is not slue-voxpopuli_test.tsv in the corpus"
+    entities: EntityTypes = "raw"
+    "raw: the 18 types of the release, which scoring combines; combined: SLUE's 7, others left out"
+    fix: bool = False
+    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Raises ConfigError and DataError, and leaves nothing behind then."""
+    description = (__doc__ or "").splitlines()[0]
+    config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
+    voxceleb = find_corpus(config.corpus, config.out, marks(slue_voxceleb.NAME)[1:])
+    voxpopuli = find_corpus(config.corpus, config.out, marks(slue_voxpopuli.NAME)[1:])
+    check_replaceable(config.out)
+    tables = {"test": (config.voxceleb_test_table, config.voxpopuli_test_table)}
+    names: tuple[SetName, ...] = ("train", "dev", "test")
+    sets: dict[str, CorpusSet] = {}
+    for name in names:
+        of_voxceleb, of_voxpopuli = tables.get(name, (None, None))
+        sets[f"{name}_voxceleb"] = read_voxceleb(voxceleb, name, of_voxceleb)
+        sets[f"{name}_voxpopuli"] = read_voxpopuli(voxpopuli, name, of_voxpopuli, config.entities)
+    for name in names[:2]:
+        sets[name] = join([sets[f"{name}_voxceleb"], sets[f"{name}_voxpopuli"]])
+    sets["text_only"] = distinct_text(sets["train"])
+    with made_folder(config.out) as draft:
+        summaries = [rows.write(draft / name, fix=config.fix).summary() for name, rows in sets.items()]
+    for summary in summaries:
+        print(str(summary).replace(str(draft), str(config.out)))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

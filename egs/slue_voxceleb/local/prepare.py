@@ -1,0 +1,55 @@
+"""Derive the data directories of SLUE-VoxCeleb from the corpus as released, which is only read.
+
+    local/prepare.py --corpus ~/corpora/slue-voxceleb --out data
+    local/prepare.py --corpus ~/corpora/slue-voxceleb --out data --test_table ~/corpora/slue-voxceleb_test.tsv
+
+Writes `train` (the release's fine-tune), `dev`, `test`, and the distinct sentences of `train` as `text_only`. `data` appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stxlib.config import parse_config
+from stxlib.data.corpus_set import distinct_text, find_corpus
+from stxlib.data.made_folder import check_replaceable, made_folder
+from stxlib.data.slue_corpus import marks
+from stxlib.data.slue_voxceleb import NAME, read_voxceleb
+from stxlib.errors import run
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    corpus: Path
+    "folder slue-voxceleb of the release (v0.2), or the one that it was unpacked to; never written to"
+    out: Path
+    "folder of the derived data directories; replaced if a recipe made it"
+    test_table: Path | None = None
+    "table of the test set with its labels, where it is not slue-voxceleb_test.tsv in the corpus"
+    fix: bool = False
+    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Raises ConfigError and DataError, and leaves nothing behind then."""
+    description = (__doc__ or "").splitlines()[0]
+    config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
+    root = find_corpus(config.corpus, config.out, marks(NAME))
+    check_replaceable(config.out)
+    sets = {
+        "train": read_voxceleb(root, "train"),
+        "dev": read_voxceleb(root, "dev"),
+        "test": read_voxceleb(root, "test", config.test_table),
+    }
+    sets["text_only"] = distinct_text(sets["train"])
+    with made_folder(config.out) as draft:
+        summaries = [rows.write(draft / name, fix=config.fix).summary() for name, rows in sets.items()]
+    for summary in summaries:
+        print(str(summary).replace(str(draft), str(config.out)))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
