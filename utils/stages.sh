@@ -22,6 +22,7 @@ dry_run=false # print the commands and write nothing
 
 : "${system:=}" "${variant:=}" "${task:=}" "${data:=data}" "${exp:=exp}" # options that the functions below use, should a recipe not have them
 
+conf=${conf-conf} # folder of the configs, where the recipe has no option for it
 stx_recipe=$(basename "$0")
 stx_engine=${BASH_SOURCE[0]}
 stx_root=$(cd "$(dirname "$stx_engine")/.." && pwd)
@@ -244,15 +245,15 @@ stx_seconds() {
 # conf NAME: the path of a config of this system: conf/<system>/NAME.<variant>.yaml if there is one, else (for train) NAME.<task>.yaml,
 # else NAME.yaml (for train, NAME.<variant>.<task>.yaml comes before all); conf/NAME.yaml is for all systems, and what lasyn and tts have no file for is that of asr. `decode.joint` needs no suffix: joint decoding is what decode.yaml is for.
 conf() {
-  local name=conf/$system/${1%.joint}
+  local name=$conf/$system/${1%.joint}
   if [[ $1 == train && -n $variant && -e $name.$variant.$task.yaml ]]; then
     name=$name.$variant.$task
   elif [[ -n $variant && -e $name.$variant.yaml ]]; then
     name=$name.$variant
   elif [[ $1 == train && -n $task && -e $name.$task.yaml ]]; then
     name=$name.$task
-  elif [[ ! -e $name.yaml && -e conf/$1.yaml ]]; then
-    name=conf/$1
+  elif [[ ! -e $name.yaml && -e $conf/$1.yaml ]]; then
+    name=$conf/$1
   elif [[ ! -e $name.yaml && $system =~ ^(lasyn|tts)$ ]]; then
     system=asr conf "$1" # what a recognizer does not say otherwise is as in asr
     return
@@ -324,16 +325,16 @@ stx_check_variant() { # a misspelt variant would otherwise be the plain system
   case $variant in
     asr | intent | slu | ner | sentiment | parse | multi) stx_usage_error "--variant $variant: this is a task; give --task $variant" ;;
   esac
-  for file in "conf/$system"/*."$variant".yaml; do
+  for file in "$conf/$system"/*."$variant".yaml; do
     if [[ -e $file ]]; then return; fi
   done
-  for file in "conf/$system"/*.*.yaml; do
+  for file in "$conf/$system"/*.*.yaml; do
     case $file in
       *.intent.yaml | *.slu.yaml | *.ner.yaml | *.sentiment.yaml | *.parse.yaml | *.multi.yaml) ;;
       *) if [[ -e $file ]]; then found+=" $file"; fi ;;
     esac
   done
-  stx_usage_error "--variant $variant: there is no conf/$system/<stage>.$variant.yaml (there are:${found:- none})"
+  stx_usage_error "--variant $variant: there is no $conf/$system/<stage>.$variant.yaml (there are:${found:- none})"
 }
 
 # require NAME...: options that this stage cannot do without.

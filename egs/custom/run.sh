@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# custom: any corpus that is a folder with a training, a development and a test set, of speech, of text, labelled or not (see README.md).
-# Stages 1-7 derive the data, train a system, and end with exp/RESULTS.md and exp/report.html. The corpus is never written to.
+# custom: any folder with a training, a development and a test set, of speech, of text, labelled or not: see README.md. It is never written to.
 cd "$(dirname "$0")" || exit
 
 corpus=           # DIR that holds the training set, the development set and those of --sets
@@ -22,6 +21,7 @@ gpus=             # GPUs to train on (empty: one if there is one)
 procs=2           # processes to train with on a CPU, one thread each when there are several
 jobs=2            # processes that decode on a CPU
 data=data         # folder of the derived data directories; another corpus needs another, and another --exp
+conf=conf         # folder of the configs
 exp=exp           # folder of everything that is trained, decoded and scored
 . ../../utils/stages.sh
 
@@ -30,7 +30,7 @@ if [[ -n $paired ]]; then words=$data/paired; fi
 name=$system${variant:+.$variant}${task:+.$task}/seed$seed # of the run, below $exp
 run=$exp/$name made=$exp/$name/synthesis
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
-if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
+if [[ -n $variant && -e $conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
 if stage 1 data "derive the data directories"; then
   require corpus

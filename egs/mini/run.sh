@@ -14,6 +14,7 @@ gpus=                     # GPUs to train on (empty: one if there is one)
 procs=2                   # processes to train with on a CPU, one thread each when there are several
 jobs=2                    # processes that make the data and that decode on a CPU
 data=data                 # folder of the data directories
+conf=conf                 # folder of the configs
 exp=exp                   # folder of everything that is trained, decoded and scored
 record=false              # keep the scores of finished runs in results/, and make RESULTS.md of all that are there
 toy=false                 # tiny sizes in data_toy and exp_toy: the whole recipe in a minute, without a useful result
@@ -28,9 +29,9 @@ name=$system${variant:+.$variant}${task:+.$task}
 if [[ $text != text_only ]]; then name+=.$text; fi
 name+=/seed$seed # of the run, below $exp
 run=$exp/$name made=$exp/$name/synthesis
-lm=lm.$text/seed$seed # the language model of decoders lm, below $exp: one for all systems
+lm=lm.$text/seed$seed              # the language model of decoders lm, below $exp: one for all systems
 pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech model
-if [[ -n $variant && -e conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
+if [[ -n $variant && -e $conf/$system/pretrain.$variant.yaml ]]; then pretrained=$run/pretrain; fi
 
 if stage 1 data "write sentences from the grammar and speak them"; then
   run data python local/prepare.py --out "$data" --seed 1 --jobs "$jobs" "${size[@]}"
@@ -41,10 +42,10 @@ units=$exp/units # of words; with symbols for what is understood, they are other
 if [[ ${tasks[*]} != asr ]]; then units=$exp/units.${name%%/*}; fi
 
 if stage 2 units "learn subwords, and spell every text in phones"; then
-  run units python -m stxlib.bin.tokenize --config conf/units.yaml --train "$data/train/text" \
+  run units python -m stxlib.bin.tokenize --config "$conf"/units.yaml --train "$data/train/text" \
     --sets "$data"/{train,dev,test,test_rare,text_only,text_part} --out "$exp/units"
   if [[ ${tasks[*]} != asr ]]; then
-    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config conf/units.yaml --base "$exp/units" \
+    run "${units#"$exp"/}" python -m stxlib.bin.tokenize --config "$conf"/units.yaml --base "$exp/units" \
       --targets.tasks "${tasks[@]}" --labels "$data/train" "$data/text_only" --sets "$data/dev" --out "$units"
   fi
 fi
@@ -84,7 +85,7 @@ if stage 5 train "train the system"; then
   run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --dev "$data/dev" \
     --units "$units" "${from[@]}" --objective.tasks "${tasks[@]}" --out "$run/train" "${steps[@]}"
   if [[ " $decoders " == *" lm "* ]]; then
-    run "$lm" torchrun -m stxlib.bin.train --config conf/lm/train.yaml --train "$data/train" --dev "$data/dev" \
+    run "$lm" torchrun -m stxlib.bin.train --config "$conf"/lm/train.yaml --train "$data/train" --dev "$data/dev" \
       --text "$data/$text" --units "$exp/units" --out "$exp/$lm" "${steps[@]}"
   fi
 fi
