@@ -156,6 +156,8 @@ def choose_listed(rows: CorpusSet, path: Path, parts: str) -> CorpusSet:
         chosen.audio.pop(utt, None)
         for table in chosen.tables.values():
             del table[utt]
+    kept = {reason: [utt for utt in utts if utt in ids] for reason, utts in chosen.dropped.ids.items()}
+    chosen.dropped.ids = {reason: utts for reason, utts in kept.items() if utts}
     chosen.num_rows = len(ids)
     return chosen
 

@@ -322,6 +322,17 @@ def test_a_list_of_ids_or_paths_chooses_what_to_learn_from(
         prepare("--train_list", chosen)
 
 
+def test_of_a_list_that_alone_is_told_which_is_left_out_of_it(
+    corpus: Path, prepare: Callable[..., Path]
+) -> None:
+    (chapter_of(corpus) / "103-1240.trans.txt").write_text("103-1240-0000\n103-1240-0001\n")
+    chosen = corpus.parent / "ids"
+    chosen.write_text("19-198-0000\n103-1240-0001\n")
+    out = prepare("--train_list", chosen)
+    assert DataDir(out / "train").utts == ("19-198-0000",)
+    assert [*read_dropped(out / "train")] == ["103-1240-0001"]
+
+
 def test_an_own_subset_is_called_so_and_a_smaller_one_is_part_of_it(
     prepare: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
