@@ -98,7 +98,9 @@ def prepare(folder: Path, share: float) -> tuple[float, int]:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - start
     if status:
-        raise DataError(f"{' '.join(command)}: ended with status {os.waitstatus_to_exitcode(status)}; see above")
+        raise DataError(
+            f"{' '.join(command)}: ended with status {os.waitstatus_to_exitcode(status)}; see above"
+        )
     return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
