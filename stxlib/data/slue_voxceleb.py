@@ -34,6 +34,8 @@ from stxlib.errors import DataError
 NAME = "slue-voxceleb"
 RELEASED: Mapping[SetName, int] = MappingProxyType({"train": 5777, "dev": 1454, "test": 3553})
 "rows of the tables, before any is left out (Shon et al. 2022 as of v0.2; slue-toolkit, README)"
+USABLE: Mapping[SetName, int] = MappingProxyType({"train": 5729, "dev": 1437})
+"rows of them with one of SLUE's three sentiments (rows of predictions that were published for them)"
 _OLD_DEV_ROWS = 954  # of v0.1, whose dev set has three negative utterances
 
 
@@ -56,6 +58,11 @@ def read_voxceleb(root: Path, which: SetName, table: Path | None = None) -> Corp
         print(f"note: {NAME} {which}: {table.name} is blind: no text and no sentiment, nothing to be scored")
     found = CorpusSet(num_rows=len(rows))
     kept = [row for row in rows if blind or _is_usable(row, found)]
+    if len(rows) == RELEASED[which] and not blind:
+        usable = sum(row.cells["sentiment"] in SENTIMENTS for row in rows)
+        what = "rows with a sentiment that counts"
+        if warning := count_text(f"{NAME} {which}", what, usable, USABLE.get(which), RELEASE_SOURCE):
+            print(warning)
     recordings = find_recordings(root / f"{PARTS[which]}_raw", ".flac", rows)
     lengths, _ = measure_files({row.utt: recordings[row.utt] for row in kept})
     clipped = []

@@ -162,6 +162,19 @@ def test_another_number_of_rows_than_the_release_is_told_with_both_numbers(
     assert "warning: slue-voxceleb train has 7 rows, and the release 5,777" in capsys.readouterr().out
 
 
+def test_another_number_of_usable_rows_than_the_release_is_told(
+    prepare: Callable[..., Path], corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"u{number} | yes | s | dev | Disagreement | 0 | 1" for number in range(1453)]
+    write_table(
+        corpus / "slue-voxceleb_dev.tsv", HEADER, "id10020_abc_00001 | a | s | dev | Neutral | 0 | 1", *rows
+    )
+    prepare()
+    printed = capsys.readouterr().out
+    assert "slue-voxceleb dev has 1 rows with a sentiment that counts, and the release 1,437" in printed
+    assert "slue-voxceleb dev has 1,454 rows" not in printed
+
+
 def test_the_dev_set_of_v01_is_recognized(
     prepare: Callable[..., Path], corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
