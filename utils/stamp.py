@@ -108,6 +108,8 @@ def files_of(path: Path, is_exp: bool = False) -> list[Path]:
     if (path / "network.yaml").is_file():
         weights = [path / "network.yaml", path / "model.safetensors"]
         return [p for p in weights if p.exists()] + tables(path / "units")
+    if (path / "index.jsonl").is_file():  # latents of text: whose, of which seeds, and how long they are
+        return [path / "index.jsonl"]
     if (
         path / "summary.json"
     ).is_file():  # a decode folder: what was recognized, not how long it took nor its scores

@@ -61,12 +61,12 @@ fi
 if stage 4 synthesis "turn text into something to train on"; then
   case $system in
     asr | nlu) say "$system learns from what there is: nothing to synthesize" ;;
-    tts) run train_spoken python local/speak.py --data "$data" --text "$text" --out "$data/train_spoken" --jobs "$jobs" "${size[@]}" ;;
+    tts) run "train_$text" python local/speak.py --data "$data" --text "$text" --out "$data/train_$text" --jobs "$jobs" "${size[@]}" ;;
     lasyn)
       if [[ $variant == diffusion ]]; then
         run "$name/synthesis" torchrun -m stxlib.bin.train --config "$(conf synthesis)" --train "$data/train" --dev "$data/dev" \
           --units "$exp/units" --speech_model "$pretrained" --out "$made" "${steps[@]}"
-        run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$made" --data "$data/$text" --out "$made/latents" --num_jobs "$jobs"
+        run "$name/synthesis/latents" python -m stxlib.bin.synthesize --model "$made" --data "$data/$text" --versions 2 --out "$made/latents" --num_jobs "$jobs"
       else
         run "$name/synthesis" python -m stxlib.bin.project --config "$(conf synthesis)" --model "$pretrained" \
           --train "$data/train" --out "$made" --seed "$seed"
@@ -79,7 +79,7 @@ fi
 if stage 5 train "train the system"; then
   from=(--train "$data/train" --init "$pretrained")
   if [[ $system == nlu ]]; then from=(--train "$data/train" --text "$data/$text"); fi
-  if [[ $system == tts ]]; then from=(--train "$data/train_spoken" --init "$pretrained"); fi
+  if [[ $system == tts ]]; then from=(--train "$data/train_$text" --init "$pretrained"); fi
   if [[ $system == lasyn ]]; then from+=(--text "$data/$text" --synthesizer "$made"); fi
   if [[ $system.$variant == lasyn.diffusion ]]; then from+=(--latents "$made/latents"); fi
   run "$name/train" torchrun -m stxlib.bin.train --config "$(conf train)" --dev "$data/dev" \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The rows of the table in docs/lasyn.md: what text brings by latent synthesis, beside what else can be done with it. Each row and seed is a
-# run of run.sh, and leaves results/<row>_seed<N>.json; what is finished is "up to date", so the table may grow over days.
+# run of run.sh, and leaves its scores in results/ under the name of the run (asr.multi_seed1.json for row a, and for b: two ways to decode it);
+# what is finished is "up to date", so the table may grow over days.
 # ./table.sh [--rows "a prototype ..."] [--seeds "1 2 3"] [options of run.sh]
 set -eu -o pipefail
 cd "$(dirname "$0")"

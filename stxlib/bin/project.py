@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -118,11 +118,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     projection = FixedProjection(config.synthesizer, network.num_units, network.encoder.dim)
     report = estimate.finish(projection, network.unit_head.weight, config.seed)
-    # One pass more: what the table leaves can be seen when the table is there.
+    # One pass more: what the table leaves can be seen when the table is there. That of means, also where other rows stand in it: these
+    # are to have the noise of speech, and not that they are far from it.
+    means_of = projection
+    if config.synthesizer.rows != "prototype":
+        means_of = FixedProjection(
+            replace(config.synthesizer, rows="prototype", context=False),
+            network.num_units,
+            network.encoder.dim,
+        )
+        estimate.finish(means_of, network.unit_head.weight, config.seed)
     rest = ResidualEstimate(network.encoder.dim)
     for batch in all_batches(batches, config.passes, config.passes + 1):
         real = aligned(batch)
-        means, state, lens = projection.means(real.segments.to("cpu"))
+        means, state, lens = means_of.means(real.segments.to("cpu"))
         latents = real.latents[:, : means.shape[1]].cpu()
         rest.add((latents - means) / projection.deviations[state].clamp(min=1e-6), lens)
     correlations = rest.finish(projection.residuals)

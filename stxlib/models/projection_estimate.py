@@ -14,6 +14,7 @@ from stxlib.ops.masks import length_mask
 from stxlib.ops.segments import BOUNDARY, expand, neighbours
 
 _ROWS_AT_ONCE = 4096
+_PRIOR_FRAMES = 10.0  # of the variance of all states, in that of each
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ class ProjectionEstimate:
         has_context = config.context and config.rows == "prototype"
         left_over = (unexplained - gained if has_context else unexplained).clamp(min=0)
         pooled = left_over.sum(0) / num_frames
-        deviations = torch.where(seen[:, None], left_over / counts, pooled).sqrt()
+        # A state of a few frames seems to vary less than it does, one of one frame not at all.
+        deviations = ((left_over + _PRIOR_FRAMES * pooled) / (self._counts[:, None] + _PRIOR_FRAMES)).sqrt()
         length = float(variance.sum().sqrt())
         if config.rows == "prototype":
             rows = prototypes

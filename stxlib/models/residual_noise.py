@@ -21,8 +21,8 @@ _FAR = 13  # frames apart (half a second): what these have in common is of the u
 class ResidualNoise(nn.Module):
     """noise_t = mixing (sqrt(s) c + sqrt(1 - s) a_t), c the utterance's own, a_t = r a_(t-1) + sqrt(1 - r^2) e_t; c and e_t standard normal.
 
-    s (`utterance_share`) and r (`memory`) are numbers for each direction; mixing mixing^T is the covariance of residuals, each dimension of
-    which has been divided by the deviation of its unit and state.
+    s (`utterance_share`) and r (`memory`) are numbers for each direction; mixing mixing^T is the correlation of the dimensions of residuals, so
+    that each dimension of the noise has variance 1.
     """
 
     mixing: Tensor
@@ -60,7 +60,7 @@ class ResidualEstimate:
         self._neighbours = torch.zeros(dim, dim, dtype=torch.float64)
 
     def add(self, residuals: Tensor, lens: Tensor) -> None:
-        """residuals: (B, T, D), divided by the deviations; utterances of fewer than 2 frames say nothing."""
+        """residuals: (B, T, D), divided by the deviations of their states; utterances of fewer than 2 frames say nothing."""
         for rows, length in zip(residuals.cpu().double(), lens.tolist(), strict=True):
             if length < 2:
                 continue
@@ -88,7 +88,8 @@ class ResidualEstimate:
         of_utterance = along(self._far / max(self._num_far, 1)).clamp(0, 0.95)
         with_next = along(self._neighbours / max(self._num_neighbours, 1))
         memory = ((with_next - of_utterance) / (1 - of_utterance)).clamp(0, 0.98)
-        noise.mixing = (vectors * values.sqrt()).to(noise.mixing)
+        mixing = vectors * values.sqrt()
+        noise.mixing = (mixing / mixing.norm(dim=1, keepdim=True)).to(noise.mixing)
         noise.utterance_share = of_utterance.to(noise.utterance_share)
         noise.memory = memory.to(noise.memory)
         weights = values / values.sum()

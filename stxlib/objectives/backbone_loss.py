@@ -28,7 +28,7 @@ class BackboneLossConfig:
     that are not learnt are of no account"""
     words_first: bool = False
     """before it writes another task, the decoder reads the words (as task asr, which must be one of the tasks): meaning is then taken from
-    words and speech. In decoding these are the words that it has recognized"""
+    words and speech. In decoding these are the words that it has recognized; where a training set has no transcripts it reads none"""
     ctc_task: Task = "asr"
     """what the CTC output learns to write, in the order in which it is heard: asr, or ner (words with tags)"""
     ctc_weight: float = 0.4
@@ -105,7 +105,8 @@ class BackboneCriterion:
         """
         config = self.config
         encoded, encoded_lens = backbone.encode(latents, latent_lens)
-        words = self._words(labels["asr"]) if config.words_first and self.starts else None
+        has_words = config.words_first and self.starts and "asr" in labels
+        words = self._words(labels["asr"]) if has_words else None
         decoded = {
             task: decoder_loss(
                 backbone,

@@ -45,7 +45,8 @@ def inspect_speech(
     encoded, encoded_lens = network.backbone.encode(latents, latent_lens)
     num_frames = int(latent_lens[0])
     images: dict[str, Tensor] = {}
-    for task, start in list(criterion.starts.items())[:1]:
+    written = [(task, start) for task, start in criterion.starts.items() if task in batch.labels]
+    for task, start in written[:1]:
         targets = batch.labels[task].first(1)
         tokens_in = shift_tokens(targets, start)[0][:, : int(targets.lens[0]) + 1]
         attention = network.backbone.decoder.attention_weights(
@@ -54,7 +55,7 @@ def inspect_speech(
         images["attention"] = attention[0].float()
     references: list[list[int]] = []
     hypotheses: list[list[int]] = []
-    if config.ctc_weight:
+    if config.ctc_weight and config.ctc_task in batch.labels:
         tokens = batch.labels[config.ctc_task].first(num_hypotheses)
         log_probs = network.backbone.ctc_logits(encoded).float().log_softmax(2)
         images["ctc"] = _heard(log_probs[0, :num_frames].exp(), tokens)

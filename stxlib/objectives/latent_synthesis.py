@@ -21,7 +21,11 @@ from stxlib.models.synthesizer import Synthesizer
 from stxlib.nn.spec_augment import SpecAugmentConfig, spec_augment
 from stxlib.objectives.backbone_loss import BackboneCriterion, BackboneLossConfig
 from stxlib.objectives.inspection import Inspection, inspect_speech
+from stxlib.ops.align import min_ctc_frames
 from stxlib.ratio import Ratio
+
+_OF_LATENTS = 0x5A5A5A5A
+"makes another seed of the seed of an utterance"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,8 @@ class LatentSynthesisObjective(nn.Module):
     """loss = (speech + text_weight * text) / (tokens of speech + text_weight * tokens of text), each as in `BackboneCriterion`.
 
     The encoder, its CTC on units and the synthesizer are frozen. Both kinds of latents go the same way, with the same parts hidden:
-    the backbone can tell them apart by what is in them only. Of text, CTC takes no account where a sentence has fewer frames than tokens.
+    the backbone can tell them apart by what is in them only. Of text, CTC takes no account where a sentence has fewer frames than tokens
+    (`text_ctc_left_out` is the share of such sentences).
     """
 
     def __init__(
@@ -104,6 +109,10 @@ class LatentSynthesisObjective(nn.Module):
             loss = loss + self.config.text_weight * made.loss
             count = count + self.config.text_weight * made.count
             figures |= {f"text_{name}": ratio for name, ratio in made.figures().items()}
+            if self.config.ctc_weight and self.config.ctc_task in batch.text.labels:
+                tokens = batch.text.labels[self.config.ctc_task]
+                too_short = min_ctc_frames(tokens.ids, tokens.lens) > latent_lens
+                figures["text_ctc_left_out"] = Ratio(too_short.sum(), len(too_short))
         return {"loss": Ratio(loss, count), **figures}
 
     @torch.no_grad()
@@ -118,7 +127,8 @@ class LatentSynthesisObjective(nn.Module):
         if not self.training:
             return latents
         mean = self.synthesizer.latent_mean.to(latents.dtype)
-        return mean + spec_augment(latents - mean, latent_lens, seeds, self.config.latent_mask)
+        # Other draws than those of the encoder's SpecAugment, which text does not pass.
+        return mean + spec_augment(latents - mean, latent_lens, seeds ^ _OF_LATENTS, self.config.latent_mask)
 
     def inspect(self, batch: SpeechBatch) -> Inspection:
         """Pictures of the first utterance, hypotheses of some; call it in eval mode."""

@@ -115,6 +115,7 @@ def mixed_batches(
         )
     if not given.text:
         raise ConfigError("--text: not given; give the data directories whose text is to be learnt from")
+    check_distinct(given.text)
     speech_labels, told = labelled_with(labels, (given.train, given.dev))
     text_labels, of_text = labelled_with(labels, given.text)
     speech, dev = speech_batches(
@@ -163,6 +164,17 @@ def labels_of_text(sets: Sequence[DataDir], labels: TokenLabels) -> Callable[[st
     return read
 
 
+def check_distinct(sets: Sequence[DataDir]) -> None:
+    """DataError for an utterance that is in two of the sets."""
+    seen: dict[str, DataDir] = {}
+    for data in sets:
+        for utt in data.utts:
+            if seen.setdefault(utt, data) is not data:
+                raise DataError(
+                    f"{data.path}: utterance {utt!r} is in {seen[utt].path} as well; give it another id"
+                )
+
+
 def labelled_with(labels: TokenLabels, sets: Sequence[DataDir]) -> tuple[TokenLabels, list[str]]:
     """The labels of those tasks that all the sets are labelled with, and a line about the others. ConfigError where there are none."""
     missing: dict[str, str] = {}
@@ -198,13 +210,7 @@ def text_batches(
     if given.augment != AugmentConfig():
         raise ConfigError("augment: there are no waves to change in text; leave it out")
     sets = (given.train, *given.text)
-    seen: dict[str, DataDir] = {}
-    for data in sets:
-        for utt in data.utts:
-            if seen.setdefault(utt, data) is not data:
-                raise DataError(
-                    f"{data.path}: utterance {utt!r} is in {seen[utt].path} as well; give it another id"
-                )
+    check_distinct(sets)
     train = TextBatches(
         (sentence for data in sets for sentence in sentences(data, labels, units)),
         " ".join(str(data.path) for data in sets),

@@ -20,7 +20,21 @@ JUDGED = "judged.json"
 "what stxlib.bin.judge writes of a synthesizer, in a folder within that of the synthesizer"
 
 # What differs between runs of one row: where things lie, and the seed.
-_OF_ONE_RUN = frozenset({"seed", "out", "init", "train", "dev", "units", "device"})
+_OF_ONE_RUN = frozenset(
+    {
+        "seed",
+        "out",
+        "init",
+        "train",
+        "dev",
+        "text",
+        "units",
+        "synthesizer",
+        "latents",
+        "speech_model",
+        "device",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,25 @@ def test_what_is_written_and_said(
     assert latents.shape == (1, int(lens[0]), 16) and int(lens[0]) >= 2
 
 
+@pytest.mark.parametrize("kind", ["correlated", "independent"])
+@pytest.mark.parametrize("rows", ["prototype", "ctc", "random"])
+def test_noise_is_as_large_as_what_means_leave_whatever_the_rows(
+    project: Project, rows: str, kind: str
+) -> None:
+    folder = project("--synthesizer.rows", rows, "--synthesizer.noise_kind", kind)
+    noisy = load_synthesizer(folder)
+    assert isinstance(noisy, FixedProjection)
+    units, lens, seeds = torch.randint(4, 10, (200, 5)), torch.full((200,), 5), torch.arange(200)
+    segments = noisy.durations(units, lens, seeds)
+    latents, latent_lens = noisy.sample_segments(segments, seeds)
+    means, state, _ = noisy.means(segments)
+    valid = torch.arange(latents.shape[1]) < latent_lens[:, None]
+    noise = ((latents - means) / noisy.deviations[state])[valid]
+    # Few frames were seen, and their correlations are those of few directions; each dimension varies as it should all the same.
+    assert float(noise.square().mean()) == pytest.approx(1, abs=0.15)
+    assert float(noise.square().mean(0).max()) < 1.6
+
+
 def test_a_rerun_writes_the_same_bytes(project: Project) -> None:
     folders = [project(out="one"), project("--num_workers", "1", out="two")]
     project(out="one")  # over itself
