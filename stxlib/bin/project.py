@@ -31,7 +31,7 @@ from stxlib.models.latent_alignment import AlignedLatents, align_latents
 from stxlib.models.networks import NetworkSizes
 from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport
 from stxlib.models.residual_noise import ResidualEstimate
-from stxlib.models.saved import SavedConfig, load_network, save_network
+from stxlib.models.saved import SavedConfig, fingerprint, load_network, save_network
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
 from stxlib.objectives.training_data import LabelReader
@@ -149,7 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes = NetworkSizes(
         vocab_size=saved.sizes.vocab_size, num_units=network.num_units, latent_dim=network.encoder.dim
     )
-    made = SavedConfig(sizes=sizes, tasks=(), ctc_task="", network=config.synthesizer)
+    latents_of = fingerprint(network.encoder)
+    made = SavedConfig(sizes=sizes, tasks=(), ctc_task="", latents_of=latents_of, network=config.synthesizer)
     save_network(config.out, projection, made, units_dir=config.model / "units")
     for line in lines(report, projection, vocabulary, num_unknown, unseen):
         print(f"project: {line}")

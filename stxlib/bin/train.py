@@ -110,7 +110,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.data.data_dir import DataDir
     from stxlib.data.latent_store import LatentStore
     from stxlib.models.networks import build_network, speech_encoder
-    from stxlib.models.saved import SavedConfig, save_network
+    from stxlib.models.saved import SavedConfig, fingerprint, save_network
     from stxlib.models.saved_synthesizer import load_synthesizer
     from stxlib.models.speech_encoder import SpeechEncoder
     from stxlib.objectives.build import build_objective, check_tasks, sizes_of
@@ -137,10 +137,6 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     synthesizer = None
     if config.synthesizer is not None:
         synthesizer = load_synthesizer(config.synthesizer)
-        if load_units(config.synthesizer / "units").units.symbols != units.units.symbols:
-            raise ConfigError(
-                f"--synthesizer {config.synthesizer}: was made for other units than those of --units; run stage 4 (synthesis) again"
-            )
     learning = build_objective(config.objective, network, units, synthesizer, speech)
     check_sources(config)
     encoder = speech_encoder(network) if speech is None else speech.encoder
@@ -170,6 +166,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             encoder.estimate_normalization(waves)
         if isinstance(learning.objective, LatentSynthesisObjective):
             assert isinstance(learning.labels, TokenLabels)
+            check_synthesizer(config, encoder, units)
             train_batches, dev_batches, not_learnt = mixed_batches(
                 given, learning.labels, learning.ctc, encoder, learning.objective.synthesizer
             )
@@ -236,6 +233,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             tasks=learning.tasks,
             ctc_task=learning.ctc_task,
             words_first=learning.words_first,
+            latents_of="" if speech is None else fingerprint(speech.encoder),
             network=config.network,
         )
         save_network(config.out, network, saved, units_dir=config.units)
@@ -286,6 +284,24 @@ def estimate_statistics(
     return [
         f"latents: {network.frames_per_unit:.2f} for each unit, mean of the training set; units that it lacks: {unseen or 'none'}"
     ]
+
+
+def check_synthesizer(config: TrainConfig, encoder: nn.Module, units: Units) -> None:
+    """ConfigError for a synthesizer of other units, or of the latents of another encoder, or latents of another width."""
+    from stxlib.models.saved import fingerprint, read_saved
+    from stxlib.text.saved import load_units
+
+    assert config.synthesizer is not None
+    again = "run stage 4 (synthesis) again"
+    if load_units(config.synthesizer / "units").units.symbols != units.units.symbols:
+        raise ConfigError(
+            f"--synthesizer {config.synthesizer}: was made for other units than those of --units; {again}"
+        )
+    if read_saved(config.synthesizer).latents_of != fingerprint(encoder):
+        raise ConfigError(
+            f"--synthesizer {config.synthesizer}: was made for another speech encoder than that of --init {config.init}; {again}, or "
+            "give the network.encoder of its speech model, whole, and its folder to --init"
+        )
 
 
 def begin_with(

@@ -7,6 +7,7 @@ units/              the vocabularies that its outputs are indices of
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from stxlib.atomic import make_folder, write_text, written_whole
 from stxlib.config import dump_config, load_config
@@ -34,6 +36,8 @@ class SavedConfig:
     """what its CTC output writes; empty where that was not trained"""
     words_first: bool = False
     """whether its decoder reads the words (task asr) before it writes another task"""
+    latents_of: str = ""
+    """of a synthesizer: fingerprint of the speech encoder whose latents it makes"""
     network: NetworkConfig = field(default_factory=SpeechToTextConfig)
     """the network"""
 
@@ -58,6 +62,15 @@ def save_network(folder: Path, network: Network, config: SavedConfig, *, units_d
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with written_whole(folder / "model.safetensors") as path:
         path.write_bytes(save(weights))
+
+
+def fingerprint(module: nn.Module) -> str:
+    """The same for equal weights and buffers under equal names, whatever the device; 16 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_saved(folder: Path) -> None:

@@ -327,8 +327,16 @@ def test_one_backbone_learns_from_speech_and_from_latents_made_of_text(
     ):
         with pytest.raises(ConfigError, match=told):
             main(command(corpus, tmp_path / "wrong", *wrong, config=tiny))
+    second = tmp_path / "second"
+    main(command(corpus, second, "--seed", "2", steps=1))
+    with pytest.raises(ConfigError, match="was made for another speech encoder"):
+        main(command(corpus, tmp_path / "wrong", "--init", str(second), *with_text, config=tiny))
+    with pytest.raises(ConfigError, match="was made for another speech encoder"):
+        main(command(corpus, tmp_path / "wrong", *with_text, config=tiny))
     with pytest.raises(ConfigError, match="give batches.kind mixed"):
-        main(command(corpus, tmp_path / "wrong", "--objective.kind", "latent_synthesis", *with_text))
+        main(
+            command(corpus, tmp_path / "wrong", "--objective.kind", "latent_synthesis", *options, *with_text)
+        )
     with pytest.raises(ConfigError, match="has no use for it"):
         main(command(corpus, tmp_path / "wrong", "--synthesizer", str(made)))
 
