@@ -9,6 +9,7 @@ The same command again goes on where the last one stopped, at the exact step.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -314,7 +315,7 @@ def begin_with(
 
     if config.init is None:
         return (), []
-    warnings: list[str] = []
+    others: list[str] = []
     grown = None
     if (config.init / "units").is_dir():
         theirs, old_size = load_units(config.init / "units"), read_saved(config.init).sizes.vocab_size
@@ -322,21 +323,20 @@ def begin_with(
         if known == units.tokens.symbols[:old_size]:
             grown = (old_size, vocab_size) if old_size < vocab_size else None
         else:
-            warnings.append(other_symbols("tokens", config.init))
+            others.append("tokens")
         if theirs.units.symbols != units.units.symbols:
-            warnings.append(other_symbols("units", config.init))
+            others.append("units")
     report = initialize(
         network, read_weights(config.init), config.init_patterns, source=str(config.init), grown=grown
     )
+    # Rows of other symbols fit by their number alone.
+    warnings = [
+        f"init: WARNING: the {name} of {config.init} are others than those of --units; what was learnt about them starts wrong "
+        f"(leave such parts out by init_patterns.exclude)"
+        for name, pattern in (("tokens", "backbone.(ctc|decoder).*"), ("units", "unit_head.*"))
+        if name in others and any(re.match(pattern, loaded) for loaded in report.loaded)
+    ]
     return report.loaded, report.lines(network) + warnings
-
-
-def other_symbols(name: str, init: Path) -> str:
-    """A line about a vocabulary of the network at `init` that has other symbols than ours: its heads fit by their sizes alone."""
-    return (
-        f"init: WARNING: the {name} of {init} are others than those of --units; what was learnt about them starts wrong "
-        "(leave such parts out by init_patterns.exclude)"
-    )
 
 
 def spread_waves(
