@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the stxlib of this clone
 
-NEEDED = ("numpy", "yaml", "soundfile", "configargparse", "torch")
+NEEDED = ("numpy", "yaml", "soundfile", "configargparse", "torch", "tqdm")
 missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 if missing:
     python = ROOT / ".venv" / "bin" / "python"
