@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--speakers", type=int, help="number of speakers; all their utterances, unless limited as well"
     )
-    parser.add_argument("--list", type=Path, help="file with one utterance id at the beginning of each line")
+    parser.add_argument(
+        "--list", type=Path, nargs="+", help="files with one utterance id at the beginning of each line"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the draw is a function of it (default 1)")
     options = parser.parse_args(argv)
 
@@ -36,11 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "utils/subset_data_dir.py: give --list, or at least one of --utts, --hours and --speakers"
         )
     if options.list is not None:
-        try:
-            lines = options.list.read_bytes().decode().split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{options.list}: {error}; give a UTF-8 file of utterance ids") from None
-        utts = [line.split()[0] for line in lines if line.strip()]
+        utts = [utt for path in options.list for utt in read_ids(path)]
     else:
         utts = choose(
             data,
@@ -50,6 +48,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             seed=options.seed,
         )
     print(subset(data, options.dst, utts).summary())
+
+
+def read_ids(path: Path) -> list[str]:
+    """The first word of each line. Raises DataError where the file cannot be read."""
+    try:
+        lines = path.read_bytes().decode().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}; give a UTF-8 file of utterance ids") from None
+    return [line.split()[0] for line in lines if line.strip()]
 
 
 if __name__ == "__main__":

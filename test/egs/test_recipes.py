@@ -25,7 +25,11 @@ RECIPES = sorted(path.parent for path in (ROOT / "egs").glob("*/run.sh"))
 YAMLS = sorted((ROOT / "egs").glob("*/conf/**/*.yaml"))
 STAGES = ["data", "units", "pretrain", "synthesis", "train", "decode", "score"]
 # What a recipe cannot do without on its command line, for runs that only print.
-NEEDED = {"custom": ["--corpus", "/some/corpus", "--text", "/some/text"]}
+NEEDED = {
+    "custom": ["--corpus", "/some/corpus", "--text", "/some/text"],
+    "librispeech": ["--corpus", "/some/corpus", "--text", "/some/text"],
+    "mini": [],
+}
 # First part of a YAML's name: the config of the command that reads it, and the options that it requires besides.
 COMMANDS: dict[str, tuple[type, list[str]]] = {
     "units": (TokenizeConfig, ["--train", "text", "--out", "out"]),
@@ -36,6 +40,14 @@ COMMANDS: dict[str, tuple[type, list[str]]] = {
 }
 COMMANDS["synthesis.diffusion"] = COMMANDS["train"]
 by_name = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+# Those for whatever labels there are; the others are for what their corpus has, and say so by the default of --task.
+of_any_labels = pytest.mark.parametrize(
+    "recipe", [path for path in RECIPES if path.name in ("custom", "mini")], ids=lambda path: path.name
+)
+
+
+def needed(recipe: Path) -> list[str]:
+    return NEEDED.get(recipe.name, ["--corpus", "/some/corpus"])
 
 
 def run(
@@ -74,7 +86,17 @@ def snapshot(folder: Path) -> set[tuple[str, int]]:
 
 
 def test_all_recipes_are_seen() -> None:
-    assert [recipe.name for recipe in RECIPES] == ["custom", "mini"]
+    assert [recipe.name for recipe in RECIPES] == [
+        "custom",
+        "fsc",
+        "librispeech",
+        "mini",
+        "slue",
+        "slue_voxceleb",
+        "slue_voxpopuli",
+        "slurp",
+        "stop",
+    ]
 
 
 @by_name
@@ -108,7 +130,7 @@ def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> No
             system,
             "--decoders",
             "joint greedy" if has_speech(system) else "joint",
-            *NEEDED.get(recipe.name, []),
+            *needed(recipe),
         )
         assert done.returncode == 0, done.stderr
         assert len(re.findall(r"^== .* stage \d", done.stdout, re.MULTILINE)) == 7
@@ -123,7 +145,7 @@ def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> No
     assert snapshot(recipe) == before
 
 
-@by_name
+@of_any_labels
 @pytest.mark.parametrize(
     ("options", "tasks"),
     [
@@ -137,7 +159,7 @@ def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> No
 def test_a_task_has_a_vocabulary_a_run_and_metrics_of_its_own(
     recipe: Path, options: list[str], tasks: str, tmp_path: Path
 ) -> None:
-    done = run(recipe, "--dry_run", "--data", str(tmp_path / "data"), *options, *NEEDED.get(recipe.name, []))
+    done = run(recipe, "--dry_run", "--data", str(tmp_path / "data"), *options, *needed(recipe))
     assert done.returncode == 0, done.stderr
     name = ".".join(word for word in ("asr", *options) if not word.startswith("--"))
     name = name.removeprefix("asr.") if "nlu" in name else name
@@ -159,23 +181,21 @@ def test_a_task_has_a_vocabulary_a_run_and_metrics_of_its_own(
         assert "train.pooled.yaml" in train and "decode.pooled.yaml" in done.stdout
 
 
-@by_name
+@of_any_labels
 def test_multi_is_what_the_training_set_is_labelled_with(recipe: Path, tmp_path: Path) -> None:
     train = tmp_path / "data" / "train"
     train.mkdir(parents=True)
     for stream in ("text", "intent", "sentiment"):
         (train / stream).touch()
-    options = ["--dry_run", "--task", "multi", "--data", str(tmp_path / "data"), *NEEDED.get(recipe.name, [])]
+    options = ["--dry_run", "--task", "multi", "--data", str(tmp_path / "data"), *needed(recipe)]
     assert "--objective.tasks asr intent sentiment " in run(recipe, *options).stdout
-    plain = run(
-        recipe, "--dry_run", "--task", "asr", "--data", str(tmp_path / "data"), *NEEDED.get(recipe.name, [])
-    )
+    plain = run(recipe, "--dry_run", "--task", "asr", "--data", str(tmp_path / "data"), *needed(recipe))
     assert "exp/asr/seed1/train" in plain.stdout and "exp/units.asr" not in plain.stdout
-    wrong = run(recipe, "--dry_run", "--system", "nlu", "--task", "asr", *NEEDED.get(recipe.name, []))
+    wrong = run(recipe, "--dry_run", "--system", "nlu", "--task", "asr", *needed(recipe))
     assert wrong.returncode == 2 and "nlu reads text, and has nothing to recognize" in wrong.stderr
 
 
-@by_name
+@of_any_labels
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -206,7 +226,7 @@ def test_what_a_recipe_cannot_do_is_told_at_once(
         "--data",
         str(tmp_path / "data"),
         *options,
-        *NEEDED.get(recipe.name, []),
+        *needed(recipe),
     )
     assert done.returncode == 2 and message in done.stderr
 
@@ -224,13 +244,13 @@ def test_all_configs_are_seen() -> None:
     for recipe in RECIPES:
         for system in systems_of(recipe):
             # What lasyn and tts have no file for is that of asr.
-            needed = {
+            kinds = {
                 "asr": {"pretrain", "train", "decode"},
                 "nlu": {"train", "decode"},
                 "lasyn": {"synthesis", "train"},
                 "tts": set(),
             }
-            assert configs_of(recipe, system) >= needed[system]
+            assert configs_of(recipe, system) >= kinds[system]
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(ROOT / "egs")))
