@@ -75,6 +75,11 @@ def test_subsets(folder: Path, tmp_path: Path) -> None:
     done = command("subset_data_dir.py", folder, tmp_path / "listed", "--list", tmp_path / "list")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "listed" / "text").read_text() == "é0 слово\né3 слово\n"
+    (tmp_path / "more").write_text("é1\n")
+    lists = [tmp_path / "list", tmp_path / "more"]
+    done = command("subset_data_dir.py", folder, tmp_path / "both", "--list", *lists)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "both" / "text").read_text() == "é0 слово\né1 слово\né3 слово\n"
     done = command("subset_data_dir.py", folder, tmp_path / "other")
     assert done.returncode == 2
     assert "give --list, or at least one of --utts, --hours and --speakers" in done.stderr
