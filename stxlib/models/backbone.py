@@ -51,6 +51,13 @@ class Backbone(nn.Module):
         logits = self.decoder(encoded, encoded_lens, tokens_in.masked_fill(padding, 0))
         return logits.masked_fill(padding[:, :, None], 0.0)
 
+    def packed_logits(
+        self, encoded: Tensor, encoded_lens: Tensor, tokens: Tensor, positions: Tensor, seen: Tensor
+    ) -> Tensor:
+        """Logits (B, U, V) of tokens (B, U) that are several sequences: positions (B, U), and seen (B, U, U) says which (last) each sees."""
+        logits: Tensor = self.decoder(encoded, encoded_lens, tokens, positions, seen)
+        return logits
+
     def start(self, encoded: Tensor, encoded_lens: Tensor, num_padded: Tensor | None = None) -> DecoderState:
         """The decoder before any token: one row per utterance; `state.select(arange(B).repeat_interleave(K))` makes K of each.
 

@@ -46,10 +46,12 @@ class CausalAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, U, D)."""
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """x: (B, U, D); seen: (B, U, U) bool, the tokens (last) that each sees, where that is not itself and all before it."""
         q, k, v = self._split(x)
-        return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+        if seen is None:
+            return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+        return self._merge(F.scaled_dot_product_attention(q, k, v, seen[:, None]))
 
     def step(self, x: Tensor, past: KeyValue, mask: Tensor | None = None) -> tuple[Tensor, KeyValue]:
         """The next position only. x: (B, 1, D); past: keys and values of the positions before, (B, H, U, d); mask: (B, 1, 1, U + 1) bool, those

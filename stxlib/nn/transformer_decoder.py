@@ -87,9 +87,9 @@ class DecoderLayer(nn.Module):
         self.ff = FeedForward(config.dim, config.ff_dim)
         self.add = Residual(config.dropout)
 
-    def forward(self, x: Tensor, memory: KeyValue, mask: Tensor) -> Tensor:
-        """x: (B, U, D)."""
-        x = self.add(x, self.self_attention(self.self_norm(x)))
+    def forward(self, x: Tensor, memory: KeyValue, mask: Tensor, seen: Tensor | None) -> Tensor:
+        """x: (B, U, D); seen: (B, U, U), as for `CausalAttention`."""
+        x = self.add(x, self.self_attention(self.self_norm(x), seen))
         x = self.add(x, self.cross_attention(self.cross_norm(x), memory, mask))
         return self.add(x, self.ff(x))
 
@@ -121,12 +121,24 @@ class TransformerDecoder(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.out = nn.Linear(config.dim, vocab_size)
 
-    def forward(self, encoded: Tensor, encoded_lens: Tensor, tokens_in: Tensor) -> Tensor:
-        """encoded: (B, T, memory_dim), zero past encoded_lens; tokens_in: (B, U) beginning with <sos>. Returns logits (B, U, V)."""
+    def forward(
+        self,
+        encoded: Tensor,
+        encoded_lens: Tensor,
+        tokens_in: Tensor,
+        positions: Tensor | None = None,
+        seen: Tensor | None = None,
+    ) -> Tensor:
+        """encoded: (B, T, memory_dim), zero past encoded_lens; tokens_in: (B, U) beginning with <sos>. Returns logits (B, U, V).
+
+        positions (B, U) and seen (B, U, U): of tokens that are not one sequence, and which tokens (last) each sees.
+        """
         mask = attention_mask(encoded_lens, encoded.shape[1])
-        x = self._embed(tokens_in, torch.arange(tokens_in.shape[1], device=tokens_in.device))
+        if positions is None:
+            positions = torch.arange(tokens_in.shape[1], device=tokens_in.device)
+        x = self._embed(tokens_in, positions)
         for layer in self._stack():
-            x = layer(x, layer.cross_attention.memory(encoded), mask)
+            x = layer(x, layer.cross_attention.memory(encoded), mask, seen)
         logits: Tensor = self.out(self.norm(x))
         return logits
 
@@ -162,15 +174,15 @@ class TransformerDecoder(nn.Module):
         x = self._embed(tokens_in, torch.arange(tokens_in.shape[1], device=tokens_in.device))
         *lower, last = self._stack()
         for layer in lower:
-            x = layer(x, layer.cross_attention.memory(encoded), mask)
+            x = layer(x, layer.cross_attention.memory(encoded), mask, None)
         return last.attention_weights(x, last.cross_attention.memory(encoded), mask)
 
     def _stack(self) -> list[DecoderLayer]:
         return cast("list[DecoderLayer]", list(self.layers))
 
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """tokens: (..., P); positions: (P,) or (1,)."""
+        """tokens: (..., P); positions: as many, or (P,), or (1,)."""
         dim = self.embedding.embedding_dim
         rates = 10000.0 ** (-torch.arange(0, dim, 2, device=tokens.device) / dim)
-        angles = positions[:, None] * rates
-        return self.embedding(tokens) * dim**0.5 + torch.cat([angles.sin(), angles.cos()], dim=1)
+        angles = positions[..., None] * rates
+        return self.embedding(tokens) * dim**0.5 + torch.cat([angles.sin(), angles.cos()], dim=-1)

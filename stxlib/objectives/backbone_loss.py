@@ -11,7 +11,7 @@ from torch import Tensor
 from stxlib.data.batch import Sequences
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
-from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_loss, read_weights, task_figures
+from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_losses, read_weights, task_figures
 from stxlib.ratio import Ratio
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.tokenizer import SOS
@@ -105,22 +105,16 @@ class BackboneCriterion:
         """
         config = self.config
         encoded, encoded_lens = backbone.encode(latents, latent_lens)
-        has_words = config.words_first and self.starts and "asr" in labels
-        words = self._words(labels["asr"]) if has_words else None
-        decoded = {
-            task: decoder_loss(
-                backbone,
-                encoded,
-                encoded_lens,
-                labels[task],
-                start=start,
-                label_smoothing=config.label_smoothing,
-                token_dropout=config.token_dropout if training else 0.0,
-                context=words if task != "asr" else None,
-            )
-            for task, start in self.starts.items()
-            if task in labels
-        }
+        decoded = decoder_losses(
+            backbone,
+            encoded,
+            encoded_lens,
+            {task: labels[task] for task in self.starts if task in labels},
+            starts=self.starts,
+            label_smoothing=config.label_smoothing,
+            token_dropout=config.token_dropout if training else 0.0,
+            words_first=config.words_first and "asr" in labels,
+        )
         terms: dict[str, Tensor] = {}
         accuracies: dict[str, Ratio] = {}
         loss = torch.zeros((), device=encoded.device)
@@ -137,8 +131,3 @@ class BackboneCriterion:
             )
             loss = loss + config.ctc_weight * terms["ctc"]
         return BackboneLoss(loss, count, terms, accuracies)
-
-    def _words(self, words: Sequences) -> Sequences:
-        """The words as the decoder writes them, with the token of their task before them."""
-        first = torch.full_like(words.lens, self.starts["asr"])[:, None]
-        return Sequences(torch.cat([first, words.ids], dim=1), words.lens + 1)

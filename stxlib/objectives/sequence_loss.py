@@ -13,6 +13,7 @@ from torch import Tensor
 from stxlib.data.batch import Sequences
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
+from stxlib.objectives.packed_tasks import pack
 from stxlib.ops.masks import length_mask
 from stxlib.ratio import Ratio
 from stxlib.text.target_vocabulary import TASKS, Task
@@ -86,52 +87,52 @@ def ctc_loss(
     )
 
 
-def decoder_loss(
+def decoder_losses(
     backbone: Backbone,
     encoded: Tensor,
     encoded_lens: Tensor,
-    targets: Sequences,
+    targets: Mapping[Task, Sequences],
     *,
-    start: int,
+    starts: Mapping[Task, int],
     label_smoothing: float,
     token_dropout: float,
-    context: Sequences | None = None,
-) -> DecoderLoss:
-    """Cross-entropy of each token and of <eos>, given the true tokens before.
+    words_first: bool,
+) -> dict[Task, DecoderLoss]:
+    """Of each task, the cross-entropy of each token and of <eos>, given the true tokens before.
 
-    start: the token before the first one; token_dropout: share of the others that the decoder reads as <unk>; context: what it reads
-    before the start token, of which nothing is asked.
+    starts: the token before the first one; token_dropout: share of the others that the decoder reads as <unk>; words_first: before another
+    task's start it reads the words (task asr, which has to be there).
     """
-    tokens_in, tokens_out, out_lens = shift_tokens(targets, start)
-    is_start = torch.zeros_like(tokens_in, dtype=torch.bool)
-    is_start[:, 0] = True
-    asked = length_mask(out_lens, tokens_in.shape[1])
-    in_lens = out_lens
-    if context is not None:
-        tokens_in, is_start, asked = (
-            _after(context, x, fill)
-            for x, fill in ((tokens_in, context.ids), (is_start, False), (asked, False))
-        )
-        is_start[:, 0] = True  # the first token of the context tells of its task
-        in_lens = out_lens + context.lens
-    if token_dropout > 0:
-        dropped = torch.rand(tokens_in.shape, device=tokens_in.device) < token_dropout
-        tokens_in = tokens_in.masked_fill(dropped & ~is_start, UNK)
-    logits = backbone.decoder_logits(encoded, encoded_lens, tokens_in, in_lens)[asked].float()
-    labels = tokens_out[length_mask(out_lens, tokens_out.shape[1])]
-    loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
-    correct = (logits.detach().argmax(1) == labels).sum()
-    return DecoderLoss(loss, correct, out_lens.sum())
+    shifted = {task: shift_tokens(targets[task], starts[task]) for task in targets}
+    read = {
+        task: (_with_gaps(tokens_in, token_dropout), lens) for task, (tokens_in, _, lens) in shifted.items()
+    }
+    if words_first and len(read) > 1:
+        packed = pack(read, first="asr")
+        together = backbone.packed_logits(encoded, encoded_lens, packed.tokens, packed.positions, packed.seen)
+        of_task = {task: together[:, packed.columns[task]] for task in read}
+    else:
+        of_task = {
+            task: backbone.decoder_logits(encoded, encoded_lens, tokens_in, lens)
+            for task, (tokens_in, lens) in read.items()
+        }
+    losses = {}
+    for task, (_, tokens_out, lens) in shifted.items():
+        asked = length_mask(lens, tokens_out.shape[1])
+        logits, labels = of_task[task][asked].float(), tokens_out[asked]
+        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+        correct = (logits.detach().argmax(1) == labels).sum()
+        losses[task] = DecoderLoss(loss, correct, lens.sum())
+    return losses
 
 
-def _after(context: Sequences, x: Tensor, fill: Tensor | bool) -> Tensor:
-    """x: (B, U). Returns (B, C + U): in each row x after so many places of `fill` as the row's context is long."""
-    num_rows, num_places = x.shape
-    size = context.ids.shape[1]
-    joined = torch.zeros(num_rows, size + num_places, dtype=x.dtype, device=x.device)
-    joined[:, :size] = fill
-    places = context.lens[:, None] + torch.arange(num_places, device=x.device)
-    return joined.scatter(1, places, x)
+def _with_gaps(tokens_in: Tensor, share: float) -> Tensor:
+    """tokens_in (B, U) with so many of its tokens, the first one apart, as <unk>."""
+    if share == 0:
+        return tokens_in
+    dropped = torch.rand(tokens_in.shape, device=tokens_in.device) < share
+    dropped[:, 0] = False
+    return tokens_in.masked_fill(dropped, UNK)
 
 
 def shift_tokens(targets: Sequences, start: int) -> tuple[Tensor, Tensor, Tensor]:

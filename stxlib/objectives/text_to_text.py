@@ -15,7 +15,7 @@ from stxlib.models.text_to_text import TextToText
 from stxlib.objectives.inspection import Inspection
 from stxlib.objectives.sequence_loss import (
     check_tasks,
-    decoder_loss,
+    decoder_losses,
     read_weights,
     shift_tokens,
     task_figures,
@@ -69,18 +69,16 @@ class TextToTextObjective(nn.Module):
             dropped = torch.rand(tokens.shape, device=tokens.device) < config.source_dropout
             tokens = tokens.masked_fill(dropped, UNK)
         encoded, encoded_lens = self.network.encode(tokens, batch.source.lens)
-        decoded = {
-            task: decoder_loss(
-                self.network.backbone,
-                encoded,
-                encoded_lens,
-                batch.labels[task],
-                start=start,
-                label_smoothing=config.label_smoothing,
-                token_dropout=config.token_dropout if self.training else 0.0,
-            )
-            for task, start in self.starts.items()
-        }
+        decoded = decoder_losses(
+            self.network.backbone,
+            encoded,
+            encoded_lens,
+            {task: batch.labels[task] for task in self.starts},
+            starts=self.starts,
+            label_smoothing=config.label_smoothing,
+            token_dropout=config.token_dropout if self.training else 0.0,
+            words_first=False,
+        )
         loss, figures = task_figures(decoded, self.weights)
         return {"loss": Ratio(loss, figures["token_accuracy"].count), **figures}
 
