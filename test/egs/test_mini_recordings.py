@@ -84,6 +84,7 @@ def test_the_toy_corpus_is_complete(corpus: Path) -> None:
         "test",
         "test_rare",
         "text_only",
+        "text_part",
         "train",
     ]
     labels = {"text", "intent", "semantics", "entities", "sentiment", "pattern"}
