@@ -38,11 +38,11 @@ from stxlib.errors import ConfigError, DataError, run
 from stxlib.models.saved import check_saved
 from stxlib.models.saved_synthesizer import load_synthesizer
 from stxlib.models.synthesizer import Synthesizer
+from stxlib.objectives.label_encoder import UNITS
 from stxlib.revision import git_commit
 from stxlib.text.saved import load_units
 
 _SECONDS_BETWEEN_LINES = 15
-UNITS = "units"
 
 
 @dataclass(frozen=True, kw_only=True)

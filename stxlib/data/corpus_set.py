@@ -11,6 +11,7 @@ from pathlib import Path
 from stxlib.data.audio import AudioSource, UnreadableAudio, measure_source
 from stxlib.data.data_dir import DataDir
 from stxlib.data.dropped import Dropped
+from stxlib.data.made_folder import made_folder
 from stxlib.data.tables import sort_ids, write_table
 from stxlib.data.text_rows import STREAMS, Tables
 from stxlib.errors import ConfigError, DataError
@@ -74,6 +75,13 @@ class CorpusSet:
             write_table(folder / stream, table)
         self.dropped.report(folder)
         return DataDir(folder)
+
+
+def write_sets(sets: Mapping[str, CorpusSet], out: Path, *, fix: bool) -> list[str]:
+    """Write the sets below `out`, all or none, as `made_folder` and `CorpusSet.write` do; returns a line about each."""
+    with made_folder(out) as draft:
+        summaries = [rows.write(draft / name, fix=fix).summary() for name, rows in sets.items()]
+    return [str(summary).replace(str(draft), str(out)) for summary in summaries]
 
 
 def measure_files(paths: Mapping[str, Path]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:

@@ -22,6 +22,14 @@ def ctc_frames(ids: Sequence[int]) -> int:
     return len(ids) + sum(left == right for left, right in zip(ids, ids[1:], strict=False))
 
 
+def left_out_lines(where: str, of: str, excluded: Mapping[str, Sequence[str]]) -> list[str]:
+    """One line for each reason: how many it leaves out `of 9 utterances`, and the first of them. excluded: reason -> utterances."""
+    return [
+        f"{where}: {len(utts)} {of} left out: {reason} ({', '.join(utts[:5])}{', ...' if len(utts) > 5 else ''})"
+        for reason, utts in excluded.items()
+    ]
+
+
 class SequenceStore:
     """Many short sequences of ids in one array: a list of tensors would take twenty times the memory."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from stxlib.data.batch import LatentBatch
-from stxlib.data.label_store import LabelStore, utterance_seed
+from stxlib.data.label_store import LabelStore, left_out_lines, utterance_seed
 from stxlib.data.latent_store import LatentStore
 from stxlib.data.sampler import BucketSampler
 from stxlib.errors import DataError
@@ -71,10 +71,7 @@ class LatentBatches:
 
     def excluded_lines(self) -> list[str]:
         """A line about what is left out, where there is any."""
-        return [
-            f"{self.store.folder}: {len(utts)} sentences left out: {reason} ({', '.join(utts[:5])}{', ...' if len(utts) > 5 else ''})"
-            for reason, utts in self.excluded.items()
-        ]
+        return left_out_lines(str(self.store.folder), "sentences", self.excluded)
 
     def iterate(self, start_step: int, stop_step: int, shards: Sequence[int] = (0,)) -> Iterator[LatentBatch]:
         """The parts `shards` of the batches of the steps from start_step to stop_step - 1: all of a step, then the next."""

@@ -13,7 +13,7 @@ import torch
 from stxlib.data.augment import Augment, AugmentConfig
 from stxlib.data.batch import SpeechBatch
 from stxlib.data.data_dir import DataDir
-from stxlib.data.label_store import LabelStore, ctc_frames, utterance_seed
+from stxlib.data.label_store import LabelStore, ctc_frames, left_out_lines, utterance_seed
 from stxlib.data.reader import Reader, ReadJob, Waves, padded_length, read_jobs
 from stxlib.data.sampler import BucketSampler, group_by_length
 from stxlib.errors import ConfigError, DataError
@@ -118,11 +118,7 @@ class _Labelled:
 
     def excluded_lines(self) -> list[str]:
         """One line for each reason: how many utterances it leaves out, and the first of them."""
-        return [
-            f"{self.data.path}: {len(utts)} of {len(self.data.utts)} utterances left out: {reason} "
-            f"({', '.join(utts[:5])}{', ...' if len(utts) > 5 else ''})"
-            for reason, utts in self.excluded.items()
-        ]
+        return left_out_lines(str(self.data.path), f"of {len(self.data.utts)} utterances", self.excluded)
 
     def _assemble(self, waves: Waves, seeds: Sequence[int]) -> SpeechBatch:
         return SpeechBatch(

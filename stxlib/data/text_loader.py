@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from stxlib.data.batch import Sequences, TextBatch
-from stxlib.data.label_store import LabelStore, SequenceStore, utterance_seed
+from stxlib.data.label_store import LabelStore, SequenceStore, left_out_lines, utterance_seed
 from stxlib.data.sampler import BucketSampler, group_by_length
 from stxlib.errors import ConfigError, DataError
 
@@ -79,11 +79,7 @@ class _Sentences:
 
     def excluded_lines(self) -> list[str]:
         """One line for each reason: how many sentences it leaves out, and the first of them."""
-        return [
-            f"{self.where}: {len(utts)} of {self.num_given} sentences left out: {reason} "
-            f"({', '.join(utts[:5])}{', ...' if len(utts) > 5 else ''})"
-            for reason, utts in self.excluded.items()
-        ]
+        return left_out_lines(self.where, f"of {self.num_given} sentences", self.excluded)
 
     def _batch(self, indices: Sequence[int], seed: int, step: int) -> TextBatch:
         utts = tuple(self.utts[index] for index in indices)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stxlib.config import parse_config
-from stxlib.data.corpus_set import count_text, distinct_text, find_corpus
+from stxlib.data.corpus_set import count_text, distinct_text, find_corpus, write_sets
 from stxlib.data.fsc_corpus import FILES, NUM_INTENTS, RELEASED, read_fsc
-from stxlib.data.made_folder import check_replaceable, made_folder
+from stxlib.data.made_folder import check_replaceable
 from stxlib.errors import run
 
 SOURCE = "arXiv 1904.03670"
@@ -48,12 +48,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"warning: {len(shared)} speakers of train are in dev or test as well; none are in the release"
         )
     sets["text_only"] = distinct_text(sets["train"])
-    with made_folder(config.out) as draft:
-        summaries = [rows.write(draft / name, fix=config.fix).summary() for name, rows in sets.items()]
+    summaries = write_sets(sets, config.out, fix=config.fix)
     for warning in filter(None, warnings):
         print(warning)
     for summary in summaries:
-        print(str(summary).replace(str(draft), str(config.out)))
+        print(summary)
 
 
 if __name__ == "__main__":

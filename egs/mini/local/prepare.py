@@ -42,10 +42,14 @@ class PrepareConfig:
     "size of all sets against the full corpus; below 1 for trying things out (the rules on words need the full size)"
 
     def __post_init__(self) -> None:
-        if self.jobs < 1 or not 0 < self.scale <= 1:
-            raise ConfigError(
-                f"jobs {self.jobs}, scale {self.scale}: need jobs >= 1 and 0 < scale <= 1; correct the option"
-            )
+        check_jobs_and_scale(self.jobs, self.scale)
+
+
+def check_jobs_and_scale(jobs: int, scale: float) -> None:
+    if jobs < 1 or not 0 < scale <= 1:
+        raise ConfigError(
+            f"jobs {jobs}, scale {scale}: need jobs >= 1 and 0 < scale <= 1; correct the option"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

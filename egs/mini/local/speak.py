@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grammar import Sentence
-from prepare import SPEAKERS, make_orders, record_all, recording_streams
+from prepare import SPEAKERS, check_jobs_and_scale, make_orders, record_all, recording_streams
 from recording import SAMPLE_RATE
 from speakers import make_speakers
 
@@ -19,7 +19,7 @@ from stxlib.config import parse_config
 from stxlib.data.data_dir import DataDir
 from stxlib.data.made_folder import made_folder
 from stxlib.data.tables import write_table
-from stxlib.errors import ConfigError, run
+from stxlib.errors import run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,7 @@ class SpeakConfig:
     "processes that speak"
 
     def __post_init__(self) -> None:
-        if self.jobs < 1 or not 0 < self.scale <= 1:
-            raise ConfigError(
-                f"jobs {self.jobs}, scale {self.scale}: need jobs >= 1 and 0 < scale <= 1; correct the option"
-            )
+        check_jobs_and_scale(self.jobs, self.scale)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

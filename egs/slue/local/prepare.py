@@ -16,8 +16,8 @@ from pathlib import Path
 
 from stxlib.config import parse_config
 from stxlib.data import slue_voxceleb, slue_voxpopuli
-from stxlib.data.corpus_set import CorpusSet, distinct_text, find_corpus
-from stxlib.data.made_folder import check_replaceable, made_folder
+from stxlib.data.corpus_set import CorpusSet, distinct_text, find_corpus, write_sets
+from stxlib.data.made_folder import check_replaceable
 from stxlib.data.slue_corpus import SetName, join, marks
 from stxlib.data.slue_voxceleb import read_voxceleb
 from stxlib.data.slue_voxpopuli import EntityTypes, read_voxpopuli
@@ -57,10 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in names[:2]:
         sets[name] = join([sets[f"{name}_voxceleb"], sets[f"{name}_voxpopuli"]])
     sets["text_only"] = distinct_text(sets["train"])
-    with made_folder(config.out) as draft:
-        summaries = [rows.write(draft / name, fix=config.fix).summary() for name, rows in sets.items()]
-    for summary in summaries:
-        print(str(summary).replace(str(draft), str(config.out)))
+    for summary in write_sets(sets, config.out, fix=config.fix):
+        print(summary)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stxlib.config import parse_config
-from stxlib.data.corpus_set import distinct_text, find_corpus
-from stxlib.data.made_folder import check_replaceable, made_folder
+from stxlib.data.corpus_set import distinct_text, find_corpus, write_sets
+from stxlib.data.made_folder import check_replaceable
 from stxlib.data.slue_corpus import marks
 from stxlib.data.slue_voxceleb import NAME, read_voxceleb
 from stxlib.errors import run
@@ -45,10 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "test": read_voxceleb(root, "test", config.test_table),
     }
     sets["text_only"] = distinct_text(sets["train"])
-    with made_folder(config.out) as draft:
-        summaries = [rows.write(draft / name, fix=config.fix).summary() for name, rows in sets.items()]
-    for summary in summaries:
-        print(str(summary).replace(str(draft), str(config.out)))
+    for summary in write_sets(sets, config.out, fix=config.fix):
+        print(summary)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stxlib.config import parse_config
-from stxlib.data.corpus_set import distinct_text, find_corpus
-from stxlib.data.made_folder import check_replaceable, made_folder
+from stxlib.data.corpus_set import distinct_text, find_corpus, write_sets
+from stxlib.data.made_folder import check_replaceable
 from stxlib.data.slue_corpus import marks
 from stxlib.data.slue_voxpopuli import NAME, EntityTypes, read_voxpopuli, read_voxpopuli_nel
 from stxlib.errors import run
@@ -57,10 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         sets["dev_nel"] = read_voxpopuli_nel(config.nel_dev, root, "dev", types)
     if config.nel_test is not None:
         sets["test_nel"] = read_voxpopuli_nel(config.nel_test, root, "test", types)
-    with made_folder(config.out) as draft:
-        summaries = [rows.write(draft / name, fix=config.fix).summary() for name, rows in sets.items()]
-    for summary in summaries:
-        print(str(summary).replace(str(draft), str(config.out)))
+    for summary in write_sets(sets, config.out, fix=config.fix):
+        print(summary)
 
 
 if __name__ == "__main__":
