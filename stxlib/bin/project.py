@@ -30,7 +30,7 @@ from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfi
 from stxlib.models.latent_alignment import AlignedLatents, align_latents
 from stxlib.models.networks import NetworkSizes
 from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport
-from stxlib.models.residual_noise import ResidualEstimate
+from stxlib.models.residual_noise import ResidualExamples
 from stxlib.models.saved import SavedConfig, fingerprint, load_network, save_network
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
@@ -118,28 +118,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     projection = FixedProjection(config.synthesizer, network.num_units, network.encoder.dim)
     report = estimate.finish(projection, network.unit_head.weight, config.seed)
-    # One pass more: what the table leaves can be seen when the table is there. That of means, also where other rows stand in it: these
-    # are to have the noise of speech, and not that they are far from it.
-    means_of = projection
-    if config.synthesizer.rows != "prototype":
-        means_of = FixedProjection(
-            replace(config.synthesizer, rows="prototype", context=False),
-            network.num_units,
-            network.encoder.dim,
-        )
-        estimate.finish(means_of, network.unit_head.weight, config.seed)
-    rest = ResidualEstimate(network.encoder.dim)
-    for batch in all_batches(batches, config.passes, config.passes + 1):
-        real = aligned(batch)
-        means, state, lens = means_of.means(real.segments.to("cpu"))
-        latents = real.latents[:, : means.shape[1]].cpu()
-        rest.add((latents - means) / projection.deviations[state].clamp(min=1e-6), lens)
-    correlations = rest.finish(projection.residuals)
+    noise = {}
+    if config.synthesizer.noise_kind == "residuals":
+        # One pass more: what the table leaves can be seen when the table is there. That of means, also where other rows stand in it: these
+        # are to have the noise of speech, and not that they are far from it.
+        means_of = projection
+        if config.synthesizer.rows != "prototype":
+            means_of = FixedProjection(
+                replace(config.synthesizer, rows="prototype", context=False),
+                network.num_units,
+                network.encoder.dim,
+            )
+            estimate.finish(means_of, network.unit_head.weight, config.seed)
+        examples = ResidualExamples(config.synthesizer.noise_frames)
+        for batch in all_batches(batches, config.passes, config.passes + 1):
+            real = aligned(batch)
+            means, state, _ = means_of.means(real.segments.to("cpu"))
+            latents = real.latents[:, : means.shape[1]].cpu()
+            examples.add(
+                (latents - means) / projection.deviations[state].clamp(min=1e-6), real.segments.to("cpu")
+            )
+            if examples.full:
+                break
+        noise = examples.finish(projection.residuals)
 
     unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
     summary = {
         **asdict(report),
-        **{f"noise_{name}": value for name, value in correlations.items()},
+        "noise": noise,
         "unseen_units": unseen,
         "frames_per_unit": projection.frames_per_unit,
         "units_unknown_to_the_model": num_unknown,
@@ -154,10 +160,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     save_network(config.out, projection, made, units_dir=config.model / "units")
     for line in lines(report, projection, vocabulary, num_unknown, unseen):
         print(f"project: {line}")
-    print(
-        f"project: of what this leaves, {100 * correlations['utterance_share']:.0f} % is common to an utterance; "
-        f"the rest of neighbouring latents correlates by {correlations['memory']:.2f}"
-    )
+    if noise:
+        print(
+            f"project: what this leaves, of {noise['frames']} latents of {noise['utterances']} utterances, is kept as noise; "
+            f"in a tenth of them it is below {noise['level_of_a_tenth_below']:.2f} of the usual, in a tenth above {noise['level_of_a_tenth_above']:.2f}"
+        )
     print(f"project: saved {config.out}")
 
 

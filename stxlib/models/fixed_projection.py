@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stxlib.errors import ConfigError
 from stxlib.models.empirical_durations import EmpiricalDurations
-from stxlib.models.residual_noise import FRAMES_STREAM, ResidualNoise
+from stxlib.models.residual_noise import RUNS_STREAM, ResidualNoise
 from stxlib.nn.fitted_buffers import FittedBuffers
 from stxlib.ops.draws import normal
 from stxlib.ops.masks import length_mask
@@ -26,10 +26,12 @@ class FixedProjectionConfig:
     context: bool = True
     """move prototypes by what the left and the right neighbour change; ctc and random rows have no context"""
     noise: float = 1.0
-    """Gaussian noise on the latents, as a part of what the rows leave unexplained; 1: latents vary as those of speech do; 0: none"""
-    noise_kind: Literal["correlated", "independent"] = "correlated"
-    """correlated: dimensions, neighbouring frames and all frames of an utterance vary together as they do in speech; independent: each
-    number by itself"""
+    """noise on the latents, as a multiple of what the rows leave unexplained of the training speech; 1: latents vary as these do; more: as
+    those of voices that are further from them; 0: none"""
+    noise_kind: Literal["residuals", "gaussian"] = "residuals"
+    """residuals: what the rows leave of a real utterance, unit by unit; gaussian: each number by itself, normally distributed"""
+    noise_frames: int = 50_000
+    """latents of whole utterances that are kept to take residuals from (1 or more); 2 bytes a number"""
     smoothing: int = 1
     """frames of a moving average over the rows (odd); 1: none; at 25 latents a second, 3 already blur units of one latent with the blanks
     around them"""
@@ -43,6 +45,8 @@ class FixedProjectionConfig:
     def __post_init__(self) -> None:
         if self.noise < 0:
             raise ConfigError(f"synthesizer.noise: {self.noise:g}; use 0 or more")
+        if self.noise_frames < 1:
+            raise ConfigError(f"synthesizer.noise_frames: {self.noise_frames}; use 1 or more")
         if self.smoothing < 1 or self.smoothing % 2 == 0:
             raise ConfigError(f"synthesizer.smoothing: {self.smoothing}; use an odd number (1: none)")
         if self.shrinkage < 0:
@@ -112,10 +116,10 @@ class FixedProjection(FittedBuffers):
         if self.config.smoothing > 1:
             latents = _moving_average(latents, valid, self.config.smoothing)
         if self.config.noise > 0:
-            if self.config.noise_kind == "correlated":
-                noise = self.residuals(seeds, latent_lens)
+            if self.config.noise_kind == "residuals":
+                noise = self.residuals(segments, seeds)
             else:
-                noise = normal(seeds.cpu(), latent_lens.cpu(), self.dim, FRAMES_STREAM).to(latents)
+                noise = normal(seeds.cpu(), latent_lens.cpu(), self.dim, RUNS_STREAM).to(latents)
             latents = latents + self.config.noise * self.deviations[state] * noise
         return latents.masked_fill(~valid[:, :, None], 0.0), latent_lens
 

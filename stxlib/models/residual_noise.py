@@ -1,99 +1,138 @@
-"""What a table of units leaves unexplained of latents, as noise: with its correlations of dimensions, over time, and of the whole utterance.
+"""What a table of units leaves unexplained of latents, as noise: that of real utterances, lent to synthesized ones.
 
-A voice or a room moves all latents of an utterance the same way, and an unclear sound several frames. Noise without these correlations is
-averaged out by the layers above, and what they would have to cope with in speech they do not learn from it.
+How a sound goes wrong depends on the sound, on the voice and on the room, and is rarely a little and sometimes much. Normally distributed
+noise, with whatever correlations, has none of that: a CTC reads the units of latents with it far too well. So a synthesized utterance
+borrows the residuals of one real utterance, each stretch of frames from one of the same unit.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from stxlib.ops.draws import normal
+from stxlib.nn.fitted_buffers import FittedBuffers
+from stxlib.ops.draws import uniform
 from stxlib.ops.masks import length_mask
+from stxlib.ops.segments import Segments, expand
 
 # Streams of the random numbers of an utterance, besides those of its durations.
-FRAMES_STREAM, UTTERANCE_STREAM = 0, 2
-_SMALLEST_EIGENVALUE = 1e-6
-_FAR = 13  # frames apart (half a second): what these have in common is of the utterance
+RUNS_STREAM, LENDER_STREAM = 0, 2
 
 
-class ResidualNoise(nn.Module):
-    """noise_t = mixing (sqrt(s) c + sqrt(1 - s) a_t), c the utterance's own, a_t = r a_(t-1) + sqrt(1 - r^2) e_t; c and e_t standard normal.
+class ResidualNoise(FittedBuffers):
+    """Residuals of real utterances, in runs: the label frames of a unit, or the blank frames after it (states 2 u and 2 u + 1).
 
-    s (`utterance_share`) and r (`memory`) are numbers for each direction; mixing mixing^T is the correlation of the dimensions of residuals, so
-    that each dimension of the noise has variance 1.
+    Each utterance has a lender, drawn at random. A run of n frames takes one of the lender's runs of its state, stretched to n frames; where the
+    lender has none, that of any utterance, scaled to what is usual for the lender; where nobody has, a run of any state.
     """
 
-    mixing: Tensor
-    utterance_share: Tensor
-    memory: Tensor
+    frames: Tensor  # (N, D) float16, in the order of runs
+    run_starts: Tensor  # (R,) int64, first frame of each run
+    run_lens: Tensor  # (R,) int64
+    run_keys: Tensor  # (R,) int64, state * M + utterance, sorted
+    levels: Tensor  # (M,) root mean square of each utterance's residuals
+    fitted = ("frames", "run_starts", "run_lens", "run_keys", "levels")
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("mixing", torch.eye(dim))
-        self.register_buffer("utterance_share", torch.zeros(dim))
-        self.register_buffer("memory", torch.zeros(dim))
+        self.register_buffer("frames", torch.zeros(0, dim, dtype=torch.float16))
+        for name in ("run_starts", "run_lens", "run_keys"):
+            self.register_buffer(name, torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("levels", torch.zeros(0))
 
-    def forward(self, seeds: Tensor, lens: Tensor) -> Tensor:
-        """(B, T, D), 0 past lens (B,): a function of each utterance's seed and length. seeds: (B,) int64."""
-        dim = len(self.memory)
-        drawn = normal(seeds.cpu(), lens.cpu(), dim, FRAMES_STREAM).to(self.memory)  # (B, T, D)
-        own = normal(seeds.cpu(), torch.ones_like(lens.cpu()), dim, UTTERANCE_STREAM).to(self.memory)
-        kept, new = self.memory, (1 - self.memory.square()).sqrt()
-        frames = list(drawn.unbind(1))
-        for t in range(1, len(frames)):
-            frames[t] = kept * frames[t - 1] + new * frames[t]
-        moving = torch.stack(frames, 1) if frames else drawn
-        noise = self.utterance_share.sqrt() * own + (1 - self.utterance_share).sqrt() * moving
-        padding = ~length_mask(lens, drawn.shape[1])
-        return (noise @ self.mixing.t()).masked_fill(padding[:, :, None], 0.0)
+    def forward(self, segments: Segments, seeds: Tensor) -> Tensor:
+        """(B, T, D) float32, 0 past the frames of each utterance: a function of its segments and seed. seeds: (B,) int64."""
+        assert len(self.run_keys), "no residuals were collected"
+        states, counts = _runs(segments)  # (B, 2 P)
+        num_runs = 2 * segments.lens
+        draws = uniform(seeds.cpu(), num_runs.cpu(), RUNS_STREAM).to(states.device)
+        draws = torch.nn.functional.pad(draws, (0, states.shape[1] - draws.shape[1]))
+        num_utts = len(self.levels)
+        lender = uniform(seeds.cpu(), torch.ones_like(seeds.cpu()), LENDER_STREAM).to(states.device)
+        lender = _pick(lender.reshape(-1, 1), num_utts)  # (B, 1)
+
+        first, last = self._between(states * num_utts + lender, states * num_utts + lender + 1)
+        others_first, others_last = self._between(states * num_utts, (states + 1) * num_utts)
+        lacking = first == last
+        first, last = torch.where(lacking, others_first, first), torch.where(lacking, others_last, last)
+        unknown = first == last
+        first, last = first.masked_fill(unknown, 0), last.masked_fill(unknown, len(self.run_keys))
+        run = first + _pick(draws, last - first)  # (B, 2 P)
+        scale = self.levels[lender] / self.levels[self.run_keys[run] % num_utts]
+
+        position, is_blank, frame_lens = expand(segments)
+        number = 2 * position + is_blank.long()  # (B, T), of the run
+        starts = (counts.cumsum(1) - counts).gather(1, number)
+        within = torch.arange(position.shape[1], device=position.device) - starts  # frames of the run before
+        length = self.run_lens[run].gather(1, number)
+        within = torch.div(within * length, counts.gather(1, number).clamp(min=1), rounding_mode="floor")
+        valid = length_mask(frame_lens, position.shape[1])
+        source = (self.run_starts[run].gather(1, number) + within).masked_fill(~valid, 0)
+        noise = self.frames[source].float() * scale.gather(1, number)[:, :, None]
+        return noise.masked_fill(~valid[:, :, None], 0.0)
+
+    def _between(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """The runs with keys from `low` on and below `high`: the first, and the one after the last."""
+        return torch.searchsorted(self.run_keys, low), torch.searchsorted(self.run_keys, high)
 
 
-class ResidualEstimate:
-    """Sums in float64 over utterances: covariances of a frame with itself, with the next, and with all that are half a second away or more."""
+class ResidualExamples:
+    """Collects the residuals of utterances, as they come, until they are `max_frames` frames."""
 
-    def __init__(self, dim: int) -> None:
-        self._num_frames = self._num_neighbours = self._num_far = 0
-        self._far = torch.zeros(dim, dim, dtype=torch.float64)
-        self._squares = torch.zeros(dim, dim, dtype=torch.float64)
-        self._neighbours = torch.zeros(dim, dim, dtype=torch.float64)
+    def __init__(self, max_frames: int) -> None:
+        self.max_frames = max_frames
+        self.num_frames = 0
+        self._frames: list[Tensor] = []
+        self._states: list[Tensor] = []
+        self._lens: list[Tensor] = []
+        self._levels: list[float] = []
 
-    def add(self, residuals: Tensor, lens: Tensor) -> None:
-        """residuals: (B, T, D), divided by the deviations of their states; utterances of fewer than 2 frames say nothing."""
-        for rows, length in zip(residuals.cpu().double(), lens.tolist(), strict=True):
-            if length < 2:
-                continue
-            x = rows[:length]
-            self._num_frames += length
-            self._num_neighbours += length - 1
-            self._squares += x.t() @ x
-            self._neighbours += x[1:].t() @ x[:-1]
-            num_first = length - _FAR  # frames that have another one so far behind them
-            if num_first > 0:
-                after = x.flip(0).cumsum(0).flip(0)[_FAR:]  # sums of what is so far behind
-                self._far += x[:num_first].t() @ after
-                self._num_far += num_first * (num_first + 1) // 2
+    @property
+    def full(self) -> bool:
+        """Whether enough was seen."""
+        return self.num_frames >= self.max_frames
+
+    def add(self, residuals: Tensor, segments: Segments) -> None:
+        """residuals: (B, T, D), divided by the deviations of their states, of utterances with these segments."""
+        states, counts = _runs(segments.to("cpu"))
+        frame_lens = segments.frame_lens.tolist()
+        for rows, of_runs, lens, length in zip(residuals.cpu(), states, counts, frame_lens, strict=True):
+            if self.full:
+                return
+            there = lens > 0
+            self._frames.append(rows[:length].half())
+            self._states.append(of_runs[there])
+            self._lens.append(lens[there])
+            self._levels.append(float(rows[:length].double().square().mean().sqrt()))
+            self.num_frames += length
 
     def finish(self, noise: ResidualNoise) -> dict[str, float]:
-        """Fill the buffers of `noise`; returns the shares of variance that are of the utterance and, of the rest, of the frame before."""
-        covariance = self._squares / max(self._num_frames, 1)
-        values, vectors = torch.linalg.eigh(covariance)
-        values = values.clamp(min=_SMALLEST_EIGENVALUE)
-
-        def along(matrix: Tensor) -> Tensor:
-            """Of each direction of the covariance, relative to its variance."""
-            return (vectors.t() @ matrix @ vectors).diagonal() / values
-
-        of_utterance = along(self._far / max(self._num_far, 1)).clamp(0, 0.95)
-        with_next = along(self._neighbours / max(self._num_neighbours, 1))
-        memory = ((with_next - of_utterance) / (1 - of_utterance)).clamp(0, 0.98)
-        mixing = vectors * values.sqrt()
-        noise.mixing = (mixing / mixing.norm(dim=1, keepdim=True)).to(noise.mixing)
-        noise.utterance_share = of_utterance.to(noise.utterance_share)
-        noise.memory = memory.to(noise.memory)
-        weights = values / values.sum()
+        """Fill the buffers of `noise`; returns how much there is, and the levels that a tenth of the utterances are below and above."""
+        utt = [torch.full_like(lens, number) for number, lens in enumerate(self._lens)]
+        keys, lens = torch.cat(self._states) * len(utt) + torch.cat(utt), torch.cat(self._lens)
+        starts = lens.cumsum(0) - lens
+        keys, order = keys.sort(stable=True)
+        levels = torch.tensor(self._levels, dtype=torch.float64)
+        device = noise.frames.device
+        noise.frames = torch.cat(self._frames).to(device)
+        noise.run_starts, noise.run_lens = starts[order].to(device), lens[order].to(device)
+        noise.run_keys = keys.to(device)
+        noise.levels = levels.clamp(min=1e-6).to(noise.levels)
+        low, high = levels.quantile(torch.tensor([0.1, 0.9], dtype=torch.float64)).tolist()
         return {
-            "utterance_share": float((weights * of_utterance).sum()),
-            "memory": float((weights * memory).sum()),
+            "utterances": len(utt),
+            "frames": self.num_frames,
+            "level_of_a_tenth_below": low,
+            "level_of_a_tenth_above": high,
         }
+
+
+def _runs(segments: Segments) -> tuple[Tensor, Tensor]:
+    """States and numbers of frames of all runs, in order of time: (B, 2 P) int64 each."""
+    states = torch.stack([2 * segments.units, 2 * segments.units + 1], 2).flatten(1)
+    return states, torch.stack([segments.label_frames, segments.blank_frames], 2).flatten(1)
+
+
+def _pick(draws: Tensor, counts: Tensor | int) -> Tensor:
+    """From draws in [0, 1) to whole numbers below counts."""
+    return (draws.double() * counts).long()

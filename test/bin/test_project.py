@@ -114,7 +114,7 @@ def test_what_is_written_and_said(
     assert latents.shape == (1, int(lens[0]), 16) and int(lens[0]) >= 2
 
 
-@pytest.mark.parametrize("kind", ["correlated", "independent"])
+@pytest.mark.parametrize("kind", ["residuals", "gaussian"])
 @pytest.mark.parametrize("rows", ["prototype", "ctc", "random"])
 def test_noise_is_as_large_as_what_means_leave_whatever_the_rows(
     project: Project, rows: str, kind: str
@@ -128,9 +128,9 @@ def test_noise_is_as_large_as_what_means_leave_whatever_the_rows(
     means, state, _ = noisy.means(segments)
     valid = torch.arange(latents.shape[1]) < latent_lens[:, None]
     noise = ((latents - means) / noisy.deviations[state])[valid]
-    # Few frames were seen, and their correlations are those of few directions; each dimension varies as it should all the same.
-    assert float(noise.square().mean()) == pytest.approx(1, abs=0.15)
-    assert float(noise.square().mean(0).max()) < 1.6
+    # Eight utterances were seen; the pass that collects residuals heard them with other speeds and noise than those of the means.
+    assert float(noise.square().mean()) == pytest.approx(1.05, abs=0.2)
+    assert float(noise.square().mean(0).max()) < 2
 
 
 def test_a_rerun_writes_the_same_bytes(project: Project) -> None:

@@ -191,7 +191,7 @@ def test_options_out_of_range(synthesize: Callable[..., Path], option: str, valu
 def test_command_with_two_processes(model: Path, synthesize: Callable[..., Path], tmp_path: Path) -> None:
     """A projection that was estimated, saved, and loaded again by each process."""
     saved = read_saved(model)
-    config = FixedProjectionConfig()
+    config = FixedProjectionConfig(noise_kind="gaussian")
     projection = FixedProjection(config, saved.sizes.num_units, DIM)
     units = torch.tensor([[5, 6, 7]])
     segments = Segments(
