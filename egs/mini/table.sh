@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The rows of the table in docs/lasyn.md: what text brings by latent synthesis, beside what else can be done with it. Each row and seed is a
-# run of run.sh, and leaves its scores in results/ under the name of the run (asr.multi_seed1.json for row a, and for b: two ways to decode it);
+# run of run.sh, and leaves its scores in results/ under the name of the run (asr.long.multi_seed1.json for row a, and for b: two ways to decode it);
 # what is finished is "up to date", so the table may grow over days.
 # ./table.sh [--rows "a prototype ..."] [--seeds "1 2 3"] [options of run.sh]
 set -eu -o pipefail
@@ -20,15 +20,15 @@ done
 for seed in $seeds; do
   for row in $rows; do
     case $row in
-      a) what=(--system asr) ;;                                 # speech alone, encoder frozen
+      a) what=(--system asr --variant long) ;;                  # speech alone, encoder frozen, for as long as those with text
       a_full) what=(--system asr --variant full) ;;             # speech alone, end to end
-      b) what=(--system asr --decoders lm) ;;                   # a, with a language model of the text
+      b) what=(--system asr --variant long --decoders lm) ;;    # a, with a language model of the text
       prototype) what=(--system lasyn) ;;                       # latents of prototypes
       ctc | random) what=(--system lasyn --variant "$row") ;;   # latents of other rows
       prototype_part) what=(--system lasyn --text text_part) ;; # of as much text as the two that follow
       diffusion) what=(--system lasyn --variant diffusion --text text_part) ;;
-      tts) what=(--system tts --text text_part) ;; # the same sentences spoken: an upper bound
-      nlu) what=(--system nlu) ;;                  # from the true words
+      tts) what=(--system tts --variant long --text text_part) ;; # the same sentences spoken: an upper bound
+      nlu) what=(--system nlu) ;;                                 # from the true words
       *) printf 'table.sh: --rows %s: no such row\n' "$row" >&2 && exit 2 ;;
     esac
     if [[ $row != nlu ]]; then what+=(--task multi); fi
