@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stxlib.data.audio import END_TOLERANCE_SECONDS
-from stxlib.data.corpus_set import CorpusSet, count_text, measure_files
+from stxlib.data.corpus_set import CorpusSet, count_text
 from stxlib.data.slue_corpus import (
     PARTS,
     RELEASE_SOURCE,
@@ -64,17 +64,20 @@ def read_voxceleb(root: Path, which: SetName, table: Path | None = None) -> Corp
         if warning := count_text(f"{NAME} {which}", what, usable, USABLE.get(which), RELEASE_SOURCE):
             print(warning)
     recordings = find_recordings(root / f"{PARTS[which]}_raw", ".flac", rows)
-    lengths, _ = measure_files({row.utt: recordings[row.utt] for row in kept})
+    for row in kept:
+        found.add(row.utt, row.place, {}, recordings[row.utt])
+    measured = found.measure()
     clipped = []
     for row in kept:
         values = {"utt2spk": row.speaker or row.utt}
         if not blind:
             values |= {"text": squeeze(row.cells["normalized_text"]), "sentiment": row.cells["sentiment"]}
-        if row.utt in lengths:  # else `CorpusSet.write` tells, or leaves it out
-            values |= _cut(row, *lengths[row.utt])
+        length = measured[row.utt]
+        if not isinstance(length, str):  # else `CorpusSet.write` tells, or leaves it out
+            values |= _cut(row, *length)
             if values["segments"].split()[2] != row.cells["end_second"]:
                 clipped.append(row.utt)
-        found.add(row.utt, row.place, values, recordings[row.utt])
+        found.add(row.utt, row.place, values)
     tell_unknown_speakers(f"{NAME} {which}", kept)
     if clipped:
         shown = " ".join(clipped[:5])

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from stxlib.data.corpus_set import CorpusSet, count_text, measure_files
+from stxlib.data.corpus_set import CorpusSet, count_text
 from stxlib.data.slue_corpus import (
     PARTS,
     RELEASE_SOURCE,
@@ -51,7 +51,7 @@ Span = tuple[str, int, int]
 def read_voxpopuli(
     root: Path, which: SetName, table: Path | None = None, types: EntityTypes = "raw"
 ) -> CorpusSet:
-    """A set: audio, `utt2spk`, lengths, `text` where the table has it, and `entities` where it is not blind.
+    """A set: audio, `utt2spk`, `text` where the table has it, and `entities` where it is not blind.
 
     root: the folder slue-voxpopuli. table: of the set, in place of the one there. Dropped: rows without words. Prints what is unlike the
     release, and what became of entities. Raises DataError naming file and line.
@@ -80,17 +80,9 @@ def read_voxpopuli(
                 entities = move_entities(_spans(row), text, places, types, counts)
                 values["entities"] = write_entities(tuple(entity for entity in entities if entity))
         found.add(row.utt, row.place, values, recordings[row.utt])
-    add_lengths(found)
     tell_unknown_speakers(f"{NAME} {which}", (row for row in rows if row.utt in found.places))
     tell_entities(f"{NAME} {which}", counts)
     return found
-
-
-def add_lengths(found: CorpusSet) -> None:
-    """`utt2num_samples` and `utt2dur` of the recordings that can be read; of others `CorpusSet.write` tells."""
-    for utt, (num_samples, rate) in measure_files(found.audio)[0].items():
-        lengths = {"utt2num_samples": str(num_samples), "utt2dur": f"{num_samples / rate:.4f}"}
-        found.add(utt, found.places[utt], lengths)
 
 
 def tell_entities(name: str, counts: Counter[str]) -> None:
@@ -191,7 +183,6 @@ def read_voxpopuli_nel(path: Path, root: Path, which: SetName, types: EntityType
             found.dropped.add(utt, "no words", place)
             continue
         found.add(utt, place, values, folder.resolve() / f"{utt}.ogg")
-    add_lengths(found)
     tell_entities(f"{NAME} {which}_nel", counts)
     return found
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from stxlib.config import parse_config
-from stxlib.data.corpus_set import CorpusSet
+from stxlib.data.corpus_set import CorpusSet, merge
 from stxlib.data.data_dir import DataDir
 from stxlib.data.derive import choose, subset
 from stxlib.data.dropped import LIST
@@ -27,7 +27,6 @@ from stxlib.data.librispeech_corpus import (
     choose_listed,
     find_root,
     genders,
-    merge,
     read_libri_light,
     read_part,
 )

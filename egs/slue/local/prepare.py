@@ -16,9 +16,9 @@ from pathlib import Path
 
 from stxlib.config import parse_config
 from stxlib.data import slue_voxceleb, slue_voxpopuli
-from stxlib.data.corpus_set import CorpusSet, distinct_text, find_corpus, write_sets
+from stxlib.data.corpus_set import CorpusSet, distinct_text, find_corpus, merge, write_sets
 from stxlib.data.made_folder import check_replaceable
-from stxlib.data.slue_corpus import SetName, join, marks
+from stxlib.data.slue_corpus import SetName, marks
 from stxlib.data.slue_voxceleb import read_voxceleb
 from stxlib.data.slue_voxpopuli import EntityTypes, read_voxpopuli
 from stxlib.errors import run
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sets[f"{name}_voxceleb"] = read_voxceleb(voxceleb, name, of_voxceleb)
         sets[f"{name}_voxpopuli"] = read_voxpopuli(voxpopuli, name, of_voxpopuli, config.entities)
     for name in names[:2]:
-        sets[name] = join([sets[f"{name}_voxceleb"], sets[f"{name}_voxpopuli"]])
+        sets[name] = merge([sets[f"{name}_voxceleb"], sets[f"{name}_voxpopuli"]])
     sets["text_only"] = distinct_text(sets["train"])
     for summary in write_sets(sets, config.out, fix=config.fix):
         print(summary)
