@@ -181,6 +181,13 @@ def count_text(name: str, what: str, found: int, released: int | None, source: s
     return f"{seen}: is it complete, and of this version?"
 
 
+def check_given(**files: Path | None) -> None:
+    """Raises ConfigError for a file that an option names and that is not there. files: option -> its value."""
+    for option, path in files.items():
+        if path is not None and not path.is_file():
+            raise ConfigError(f"--{option} {path}: there is no such file; correct the path")
+
+
 def find_corpus(corpus: Path, out: Path, marks: Sequence[tuple[str, str]]) -> Path:
     """The folder that the corpus lies in. marks: folders in `corpus` (`.` is itself), each with a file that tells that it is there.
 

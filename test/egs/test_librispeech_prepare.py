@@ -268,6 +268,10 @@ def test_a_missing_part_is_told(corpus: Path, prepare: Callable[..., Path]) -> N
         DataError, match=r"has no part train-clean-360 \(it has: dev-clean .*\); unpack train-c"
     ):
         prepare("--train", "train-clean-360")
+    (corpus / "LibriSpeech" / "test-clean").rename(corpus / "LibriSpeech" / "moved")  # it would be told later
+    for option in ("--text", "--train_list"):
+        with pytest.raises(ConfigError, match=f"{option} {corpus}/nowhere: there is no such file"):
+            prepare(option, corpus / "nowhere")
     with pytest.raises(DataError, match=r"utils/download.py librispeech fetches it"):
         prepare("--corpus", corpus / "nowhere")
 
@@ -462,6 +466,9 @@ def test_text_that_breaks_off_is_told(corpus: Path, prepare: Callable[..., Path]
     with pytest.raises(DataError, match=r"lm.txt.gz: cannot be read: .*; give UTF-8 text, plain or gzipped"):
         prepare("--text", path)
     assert not (corpus.parent / "data").exists()
+    path.write_bytes(whole[:20] + bytes(byte ^ 0xFF for byte in whole[20:]))
+    with pytest.raises(DataError, match=r"lm.txt.gz: cannot be read: .*decompressing"):
+        prepare("--text", path)
     path.write_bytes(gzip.compress(b"123\n"))
     with pytest.raises(DataError, match=r"lm.txt.gz: no sentence of 1 is left"):
         prepare("--text", path)

@@ -255,6 +255,8 @@ def test_what_is_missing_is_named(prepare: Callable[..., Path], corpus: Path, tm
     ):
         prepare(of=empty)
     prepare(of=corpus.parent)
+    with pytest.raises(ConfigError, match="--test_table /none.tsv: there is no such file"):
+        prepare("--test_table", "/none.tsv")
     (corpus / "dev_raw").rename(corpus / "dev")
     with pytest.raises(
         DataError, match="dev_raw: there is no such folder; expected the recordings, <id>.flac"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from stxlib.config import parse_config
-from stxlib.data.corpus_set import CorpusSet, merge
+from stxlib.data.corpus_set import CorpusSet, check_given, merge
 from stxlib.data.data_dir import DataDir
 from stxlib.data.derive import choose, subset
 from stxlib.data.dropped import LIST
@@ -97,6 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     description = (__doc__ or "").splitlines()[0]
     config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
     check_apart(config)
+    check_given(train_list=config.train_list)
+    for text in config.text:
+        check_given(text=text)
     check_replaceable(config.out)
     reader = Reader(config)
     with made_folder(config.out) as draft:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stxlib.config import parse_config
 from stxlib.data import slue_voxceleb, slue_voxpopuli
-from stxlib.data.corpus_set import CorpusSet, distinct_text, find_corpus, merge, write_sets
+from stxlib.data.corpus_set import CorpusSet, check_given, distinct_text, find_corpus, merge, write_sets
 from stxlib.data.made_folder import check_replaceable
 from stxlib.data.slue_corpus import SetName, marks
 from stxlib.data.slue_voxceleb import read_voxceleb
@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Raises ConfigError and DataError, and leaves nothing behind then."""
     description = (__doc__ or "").splitlines()[0]
     config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
+    check_given(
+        voxceleb_test_table=config.voxceleb_test_table, voxpopuli_test_table=config.voxpopuli_test_table
+    )
     voxceleb = find_corpus(config.corpus, config.out, marks(slue_voxceleb.NAME)[1:])
     voxpopuli = find_corpus(config.corpus, config.out, marks(slue_voxpopuli.NAME)[1:])
     check_replaceable(config.out)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stxlib.config import parse_config
-from stxlib.data.corpus_set import distinct_text, find_corpus, write_sets
+from stxlib.data.corpus_set import check_given, distinct_text, find_corpus, write_sets
 from stxlib.data.made_folder import check_replaceable
 from stxlib.data.slue_corpus import marks
 from stxlib.data.slue_voxceleb import NAME, read_voxceleb
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Raises ConfigError and DataError, and leaves nothing behind then."""
     description = (__doc__ or "").splitlines()[0]
     config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
+    check_given(test_table=config.test_table)
     root = find_corpus(config.corpus, config.out, marks(NAME))
     check_replaceable(config.out)
     sets = {
