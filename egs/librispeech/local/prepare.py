@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Data directories from LibriSpeech (OpenSLR 12), Mini LibriSpeech (31), Libri-light's labelled parts and the LM corpus (11).
 
     local/prepare.py --corpus ~/corpora/LibriSpeech --out data
@@ -16,6 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "utils"))
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.config import parse_config
 from stxlib.data.corpus_set import CorpusSet, check_given, merge

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Derive the data directories of both corpora of SLUE from the releases, which are only read.
 
     local/prepare.py --corpus ~/corpora --out data      (which holds slue-voxceleb and slue-voxpopuli)
@@ -13,6 +14,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "utils"))
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.config import parse_config
 from stxlib.data import slue_voxceleb, slue_voxpopuli

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Derive the data directories of SLURP from the corpus as released, which is only read.
 
     local/prepare.py --corpus ~/corpora/slurp --out data
@@ -15,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "utils"))
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.config import parse_config
 from stxlib.data.corpus_set import CorpusSet, count_text, find_corpus
