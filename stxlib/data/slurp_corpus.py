@@ -8,6 +8,7 @@ Also read: all of it in one folder, with `train_real.jsonl` for `train.jsonl`, a
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,15 +131,33 @@ def spoken_text(sentence: str) -> tuple[str, list[int]]:
 
 
 def place_tokens(sentence: str, surfaces: Sequence[str]) -> list[tuple[int, int] | None]:
-    """Where each token stands in the sentence, from its first character to after its last, in order; None where it does not."""
+    """Where each token stands in the sentence, from its first character to after its last, in order; None where it does not.
+
+    As many characters as possible are placed, so that a token that is missing takes no place that others need: of `what o is on` in
+    "what is on", o has none.
+    """
     # Of one length with the sentence, whatever letters it has.
     lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in sentence)
+
+    @functools.cache
+    def place(number: int, position: int) -> tuple[int, int]:
+        """Characters that can be placed of the tokens from this one on, from this position on, and where it stands then, or -1."""
+        if number == len(surfaces):
+            return 0, -1
+        without = place(number + 1, position)[0]
+        # No later place is better than the first: what follows has less room after it.
+        found = lowered.find(surfaces[number].lower(), position) if surfaces[number] else -1
+        end = found + len(surfaces[number])
+        if found >= 0 and (placed := end - found + place(number + 1, end)[0]) >= without:
+            return placed, found
+        return without, -1
+
     places: list[tuple[int, int] | None] = []
     position = 0
-    for surface in surfaces:
-        found = lowered.find(surface.lower(), position) if surface else -1
+    for number, surface in enumerate(surfaces):
+        found = place(number, position)[1]
         places.append((found, found + len(surface)) if found >= 0 else None)
-        position = places[-1][1] if places[-1] else position
+        position = found + len(surface) if found >= 0 else position
     return places
 
 

@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     sets["text_only"] = text_of([*sentences["train"], *sentences.get("train_synthetic", [])])
     held_out = {sentence.text for name in ("devel", "test") for sentence in sentences[name]}
+    for note in notes:
+        print(note, flush=True)
     lm_text = folder.parent / "lm" / "lm.txt"
     if folder.match(REPOSITORY) and lm_text.is_file():
         sets["text_lm"] = read_lm_text(lm_text, held_out)
@@ -98,8 +100,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if config.by_microphone:
             written += [part for name in ("dev", "test") for part in by_microphone(draft / name)]
         summaries = [data.summary() for data in written]
-    for note in notes:
-        print(note)
     for summary in summaries:
         print(str(summary).replace(str(draft), str(config.out)))
 
@@ -139,7 +139,9 @@ def recordings_of(
 
 def find_audio(config: PrepareConfig, folder: Path, name: str) -> Path:
     """The folder slurp_real or slurp_synth. Raises ConfigError where there is none."""
-    roots = [config.audio] if config.audio else [folder.parents[1] / "audio", folder]
+    roots = [config.audio or folder]
+    if config.audio is None and folder.match(REPOSITORY):
+        roots.insert(0, folder.parents[1] / "audio")
     for root in roots:
         if (root / name).is_dir():
             return (root / name).resolve()
