@@ -51,11 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         warnings.append(
             f"warning: {len(shared)} speakers of train are in dev or test as well; none are in the release"
         )
-    sets["text_only"] = distinct_text(sets["train"])
-    summaries = write_sets(sets, config.out, fix=config.fix)
     for warning in filter(None, warnings):
-        print(warning)
-    for summary in summaries:
+        print(warning, flush=True)
+    sets["text_only"] = distinct_text(sets["train"])
+    for summary in write_sets(sets, config.out, fix=config.fix):
         print(summary)
 
 
