@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stxlib.data.corpus_set import CorpusSet
+from stxlib.data.corpus_set import LEAVE_OUT, CorpusSet
 from stxlib.data.text_rows import read_lines
 from stxlib.errors import DataError
 from stxlib.text.labels import Entity, Frame, write_entities, write_frame
@@ -52,6 +52,8 @@ class SlurpSentence:
     "names of files"
     is_intent_odd: bool
     "the record's `intent` is not scenario and action"
+    problem: str = ""
+    "why it has no labels that can be used, where it has not"
 
     @property
     def values(self) -> dict[str, str]:
@@ -64,10 +66,10 @@ class SlurpSentence:
         }
 
 
-def read_slurp_jsonl(path: Path) -> list[SlurpSentence]:
+def read_slurp_jsonl(path: Path, *, fix: bool = False) -> list[SlurpSentence]:
     """The records of a file. Scenario and action are the intent: in some records `intent` is something else.
 
-    Raises DataError naming file and line.
+    fix: those whose entities are at no tokens get a `problem`. Raises DataError naming file and line, for them as well otherwise.
     """
     if not path.is_file():
         raise DataError(
@@ -78,7 +80,10 @@ def read_slurp_jsonl(path: Path) -> list[SlurpSentence]:
         if line.strip():
             place = f"{path}:{number}"
             try:
-                sentences.append(_sentence(json.loads(line), place))
+                sentence = _sentence(json.loads(line), place)
+                if sentence.problem and not fix:
+                    raise ValueError(f"{sentence.problem}; give the record as released, {LEAVE_OUT}")
+                sentences.append(sentence)
             except json.JSONDecodeError as error:
                 raise DataError(f"{place}: no JSON ({error}); expected one object a line") from None
             except ValueError as error:
@@ -184,8 +189,8 @@ def add_recordings(
             rows.num_rows += 1
             if utt in rows.places:
                 rows.drop(utt, "its recording is listed again, and belongs to the last sentence that has it")
-            if not sentence.text:
-                rows.dropped.add(utt, "no words", sentence.place)
+            if sentence.problem or not sentence.text:
+                rows.dropped.add(utt, sentence.problem or "no words", sentence.place)
                 continue
             who = {"utt2spk": kind or speakers.get(utt, utt), "microphone": place}
             rows.add(utt, sentence.place, {**sentence.values, **who}, folder / file)
@@ -207,7 +212,7 @@ def text_of(sentences: Iterable[SlurpSentence]) -> CorpusSet:
     for sentence in sentences:
         values = sentence.values
         key = tuple(values.values())
-        if not sentence.text or key in seen:
+        if sentence.problem or not sentence.text or key in seen:
             continue
         seen.add(key)
         utt, number = f"slurp-{sentence.id}", 1
@@ -245,12 +250,13 @@ def _sentence(record: Any, place: str) -> SlurpSentence:
         if not all(isinstance(value, str) for value in (*names.values(), *surfaces, *files)):
             raise TypeError("a name is no string")
         spans = [(entity["type"], tuple(entity["span"])) for entity in record["entities"] or ()]
-        if not all(type(token) is int and 0 <= token < len(surfaces) for _, span in spans for token in span):
-            raise IndexError("an entity's `span` does not tell places in `tokens`")
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(
             f"{error.args[0]!r}: the record is not as SLURP's are; give it as released"
         ) from None
+    problem = ""
+    if not all(type(token) is int and 0 <= token < len(surfaces) for _, span in spans for token in span):
+        problem, spans = "an entity's `span` does not tell places in `tokens`", []
     text, sources = spoken_text(names["sentence"])
     places = place_tokens(names["sentence"], surfaces)
     slots = tuple(Entity(kind, " ".join(surfaces[t].lower() for t in span)) for kind, span in spans)
@@ -268,6 +274,7 @@ def _sentence(record: Any, place: str) -> SlurpSentence:
         ),
         recordings=tuple(files),
         is_intent_odd=record.get("intent", frame.intent) != frame.intent,
+        problem=problem,
     )
 
 

@@ -355,6 +355,23 @@ def test_audio_may_lie_elsewhere(corpus: Path, prepare: Callable[..., Path], tmp
     assert read_table(out / "dev" / "wav.scp")["audio-51"].startswith(str(tmp_path.resolve() / "zenodo"))
 
 
+def test_recordings_of_a_record_whose_entities_are_at_no_tokens_are_left_out_and_listed(
+    corpus: Path, prepare: Callable[..., Path]
+) -> None:
+    bad = record(10, "wake me", "audio-11-headset.flac audio-11.flac", entities=(("time", [1, 2]),))
+    write_records(corpus, "train", [bad, *RECORDS["train"][1:]])
+    with pytest.raises(
+        DataError, match=r"train.jsonl:1: .*give the record as released, or leave .*--fix true"
+    ):
+        prepare(corpus)
+    out = prepare(corpus, "--fix", "true")
+    place = f"{corpus.resolve()}/dataset/slurp/train.jsonl:1"
+    reason = f"an entity's `span` does not tell places in `tokens` ({place})"
+    assert read_dropped(out / "train") == dict.fromkeys(("audio-11", "audio-11-headset"), reason)
+    assert len(DataDir(out / "train").utts) == 3
+    assert "slurp-10" not in read_table(out / "text_only" / "text")
+
+
 def test_counts_are_told_before_the_audio_is_read(
     corpus: Path, prepare: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

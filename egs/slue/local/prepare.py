@@ -41,7 +41,7 @@ class PrepareConfig:
     entities: EntityTypes = "raw"
     "raw: the 18 types of the release, which scoring combines; combined: SLUE's 7, others left out"
     fix: bool = False
-    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+    "leave out rows whose audio is missing or broken, or that tell no part of it or of their text, and list them, in place of stopping"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,8 +59,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     sets: dict[str, CorpusSet] = {}
     for name in names:
         of_voxceleb, of_voxpopuli = tables.get(name, (None, None))
-        sets[f"{name}_voxceleb"] = read_voxceleb(voxceleb, name, of_voxceleb)
-        sets[f"{name}_voxpopuli"] = read_voxpopuli(voxpopuli, name, of_voxpopuli, config.entities)
+        sets[f"{name}_voxceleb"] = read_voxceleb(voxceleb, name, of_voxceleb, fix=config.fix)
+        sets[f"{name}_voxpopuli"] = read_voxpopuli(
+            voxpopuli, name, of_voxpopuli, config.entities, fix=config.fix
+        )
     for name in names[:2]:
         sets[name] = merge([sets[f"{name}_voxceleb"], sets[f"{name}_voxpopuli"]])
     sets["text_only"] = distinct_text(sets["train"])

@@ -34,7 +34,7 @@ class PrepareConfig:
     test_table: Path | None = None
     "table of the test set with its labels, where it is not slue-voxceleb_test.tsv in the corpus"
     fix: bool = False
-    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+    "leave out rows whose audio is missing, broken or shorter than they tell, and list them, in place of stopping"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     root = find_corpus(config.corpus, config.out, marks(NAME))
     check_replaceable(config.out)
     sets = {
-        "train": read_voxceleb(root, "train"),
-        "dev": read_voxceleb(root, "dev"),
-        "test": read_voxceleb(root, "test", config.test_table),
+        "train": read_voxceleb(root, "train", fix=config.fix),
+        "dev": read_voxceleb(root, "dev", fix=config.fix),
+        "test": read_voxceleb(root, "test", config.test_table, fix=config.fix),
     }
     sets["text_only"] = distinct_text(sets["train"])
     for summary in write_sets(sets, config.out, fix=config.fix):

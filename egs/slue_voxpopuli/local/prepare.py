@@ -41,7 +41,7 @@ class PrepareConfig:
     nel_test: Path | None = None
     "records of SLUE-NEL's test set; derived as `test_nel`"
     fix: bool = False
-    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+    "leave out rows whose audio is missing or broken, or with entities outside of their text, and list them, in place of stopping"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,15 +53,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_replaceable(config.out)
     types = config.entities
     sets = {
-        "train": read_voxpopuli(root, "train", types=types),
-        "dev": read_voxpopuli(root, "dev", types=types),
-        "test": read_voxpopuli(root, "test", config.test_table, types),
+        "train": read_voxpopuli(root, "train", types=types, fix=config.fix),
+        "dev": read_voxpopuli(root, "dev", types=types, fix=config.fix),
+        "test": read_voxpopuli(root, "test", config.test_table, types, fix=config.fix),
     }
     sets["text_only"] = distinct_text(sets["train"])
     if config.nel_dev is not None:
-        sets["dev_nel"] = read_voxpopuli_nel(config.nel_dev, root, "dev", types)
+        sets["dev_nel"] = read_voxpopuli_nel(config.nel_dev, root, "dev", types, fix=config.fix)
     if config.nel_test is not None:
-        sets["test_nel"] = read_voxpopuli_nel(config.nel_test, root, "test", types)
+        sets["test_nel"] = read_voxpopuli_nel(config.nel_test, root, "test", types, fix=config.fix)
     for summary in write_sets(sets, config.out, fix=config.fix):
         print(summary)
 

@@ -62,7 +62,7 @@ class PrepareConfig:
     speakers: bool = True
     "take speakers from metadata.json; false: each recording counts as a speaker of its own"
     fix: bool = False
-    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+    "leave out rows whose audio is missing or broken, or with entities at no tokens, and list them, in place of stopping"
 
     def __post_init__(self) -> None:
         if not self.microphones:
@@ -80,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = {"train": train, "devel": "devel", "test": "test"}
     if config.synthetic != "none":
         names["train_synthetic"] = "train_synthetic"
-    sentences = {name: read_slurp_jsonl(folder / f"{file}.jsonl") for name, file in names.items()}
+    sentences = {
+        name: read_slurp_jsonl(folder / f"{file}.jsonl", fix=config.fix) for name, file in names.items()
+    }
     notes = check_counts(sentences)
     speakers = read_speakers(folder / "metadata.json") if config.speakers else {}
     sets = recordings_of(config, folder, sentences, speakers)
