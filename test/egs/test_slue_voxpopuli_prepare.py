@@ -286,7 +286,7 @@ def test_records_of_nel_with_labels_that_cannot_be_are_left_out_and_listed(
     bad = (
         nel_record("d:2", "yes", [("PERSON", 0, 3, 0.3, None)]),
         nel_record("d:3", "a", [("ORG", None, 3, 0, 1)]),
-    )  # type: ignore[list-item]
+    )
     path.write_text("\n".join([nel_record("d:1", "yes", [("PERSON", 0, 3, 0, 1)]), *bad]))
     with pytest.raises(
         DataError, match=r"jsonl:2: ne_timestamps: end_sec None is no time.*, or leave such rows"
