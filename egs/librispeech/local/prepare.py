@@ -87,7 +87,7 @@ class PrepareConfig:
         return tuple(dict.fromkeys((*self.dev, *self.sets)))
 
     @property
-    def filter(self) -> SentenceFilter:
+    def sentence_filter(self) -> SentenceFilter:
         """Of the lines of --text."""
         given = {"share": self.text_share, "max_characters": self.text_max_characters}
         return SentenceFilter(
@@ -126,7 +126,7 @@ class PrepareConfig:
                     raise ConfigError(
                         f"--{option} {name!r}: is no name of a part; give names as train-clean-100"
                     )
-        _ = self.filter  # raises ConfigError
+        _ = self.sentence_filter  # raises ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -135,16 +135,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = parse_config(PrepareConfig, argv, prog="local/prepare.py", description=description).config
     check_apart(config)
     check_given(train_list=config.train_list)
-    for text in config.text:
-        check_given(text=text)
+    for path in config.text:
+        check_given(text=path)
     check_replaceable(config.out)
     reader = Reader(config)
     with made_folder(config.out) as draft:
         train, origin = reader.train()
         held_out = {name: reader.part(name) for name in config.held_out}
-        text = read_transcripts(reader, config.text_parts)
+        transcripts = read_transcripts(reader, config.text_parts)
         check_held_out(train.places, origin, held_out)
-        check_held_out(text.places, "--text_parts", held_out)
+        check_held_out(transcripts.places, "--text_parts", held_out)
         write_train(train, origin, draft / "train", config)
         for rows in held_out.values():
             rows.measure()  # once, for `dev` and for a set of its own
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         lines = [str(DataDir(folder).summary()).replace(str(draft), str(config.out)) for folder in folders]
         lines.append(f"{config.out / 'train'}: {origin}")
         if config.text or config.text_parts:
-            lines += write_text(text, draft, config)
+            lines += write_text(transcripts, draft, config)
     print("\n".join(lines))
 
 
@@ -248,7 +248,7 @@ def write_text(rows: CorpusSet, draft: Path, config: PrepareConfig) -> list[str]
         else:
             transcripts[utt] = text
     streamed = write_sentences(
-        draft / "text_only", config.text, config.filter, transcripts=transcripts, left_out=left_out
+        draft / "text_only", config.text, config.sentence_filter, transcripts=transcripts, left_out=left_out
     )
     return streamed.lines(str(config.out / "text_only"))
 
