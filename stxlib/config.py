@@ -74,7 +74,7 @@ def parse_config(
     """Read a command's config from `--config FILE` and options; `--print_config` prints it as YAML and exits.
 
     argv: the words after the command's name; None: those of this process.
-    prog: `stxlib.bin.train`; named in `--help` and errors.
+    prog: `stxlib.bin.train`, or a script as `local/prepare.py`; named in `--help` and errors.
     Raises ConfigError: everything wrong with the YAML at once, or what is wrong with the command line.
     """
     words = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
@@ -187,9 +187,10 @@ def _kinds(cls: type, entries: dict[str, Entry], words: Sequence[str]) -> dict[s
 
 
 def _build_parser(options: dict[str, Option], prog: str, description: str) -> configargparse.ArgumentParser:
+    command = prog if prog.endswith(".py") else f"python -m {prog}"
     parser = _Parser(
-        prog=f"python -m {prog}",
-        usage=f"python -m {prog} [--config FILE] [--option value]...",
+        prog=command,
+        usage=f"{command} [--config FILE] [--option value]...",
         description=description,
         config_file_parser_class=_Flattened,
         allow_abbrev=False,

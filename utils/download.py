@@ -6,16 +6,18 @@
     utils/download.py librispeech --out ~/corpora --files dev-clean test-clean
     utils/download.py librispeech_lm --out ~/corpora
 
-A download that breaks off goes on where it was. Checksums are those that the publisher has beside the files. Archives are unpacked, and
-stay: delete them when you like.
+A download that breaks off goes on where it was. Checksums are those that the publisher has beside the files; without them only lengths are
+checked, and what gzip knows of packed files when they are unpacked or read. Archives are unpacked, and stay: delete them when you like.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import shutil
 import sys
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +28,8 @@ from stxlib.atomic import make_folder
 from stxlib.data.corpus_source import SOURCES, Asked, Fetched
 from stxlib.data.fetch import fetch, read_md5sums, read_url
 from stxlib.errors import ConfigError, DataError, run
+
+_CHUNK = 1 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -88,7 +92,10 @@ def choose_files(name: str, source: Fetched, wanted: Sequence[str]) -> list[str]
 def read_checksums(source: Fetched, address: str) -> dict[str, str]:
     """file -> md5, fetched from beside the files; empty, which is said, where the publisher has none."""
     if not source.checksums:
-        print(f"{address}: the publisher has no checksums: only lengths are checked", flush=True)
+        print(
+            f"{address}: the publisher has no checksums: only lengths are checked, and gzip's own sums when files are unpacked or read",
+            flush=True,
+        )
         return {}
     url = f"{address}/{source.checksums}"
     return read_md5sums(read_url(url), url)
@@ -101,47 +108,52 @@ def get(source: Fetched, address: str, file: str, out: Path, sums: dict[str, str
     done = out / f".{file}.unpacked"
     archive = file.endswith((".tar.gz", ".tgz")) and unpacked
     if archive and done.exists():
-        print(f"{file}: is unpacked in {out} already")
-        return
+        if (out / done.read_text(encoding="utf-8").strip()).exists():
+            print(f"{file}: is unpacked in {out} already; to have it unpacked again, delete {done}")
+            return
+        print(f"{file}: was unpacked in {out}, and is not there any more", flush=True)
     path = out / file
-    if path.exists():
-        print(f"{path}: is there already")
-    else:
-        with tqdm(desc=file, unit="B", unit_scale=True, disable=None) as bar:
+    there = ", there already" if path.exists() else ""
+    with tqdm(desc=file, unit="B", unit_scale=True, disable=None) as bar:
 
-            def show(fetched: int, total: int) -> None:
-                bar.total = total or None
-                bar.update(fetched - bar.n)
+        def show(fetched: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(fetched - bar.n)
 
-            fetch(f"{address}/{file}", path, md5=sums.get(file, ""), progress=show)
-        print(
-            f"{path}: {path.stat().st_size} bytes{', md5 as published' if file in sums else ''}", flush=True
-        )
+        checked = fetch(f"{address}/{file}", path, md5=sums.get(file, ""), progress=show)
+    print(f"{path}: {path.stat().st_size} bytes{there}, {checked}", flush=True)
     if archive:
-        unpack(path, out)
-        done.touch()
+        last = unpack(path, out)
+        done.write_text(f"{last}\n", encoding="utf-8")
         print(f"{path}: unpacked to {out}", flush=True)
 
 
-def unpack(archive: Path, out: Path) -> None:
-    """Unpack into a folder beside, and then move each file into its place: what is there before is whole.
+def unpack(archive: Path, out: Path) -> str:
+    """Unpack into a folder beside, and then move each file into its place; returns the last of them, as seen from `out`.
 
-    Raises DataError for an archive that is damaged, or that would write elsewhere.
+    Nothing is moved before all of the archive was read and gzip's own checksum of it is right: tarfile takes a damaged header for the
+    end. Raises DataError for an archive that is damaged, or that would write elsewhere.
     """
     draft = out / f".{archive.name}.unpacking"
     shutil.rmtree(draft, ignore_errors=True)
     make_folder(draft)
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(draft, filter="data")
-        for source in sorted(path for path in draft.rglob("*") if not path.is_dir()):
-            target = out / source.relative_to(draft)
-            make_folder(target.parent)
-            source.replace(target)
-    except (tarfile.TarError, EOFError, OSError) as error:
+        with gzip.open(archive) as packed:
+            with tarfile.open(fileobj=packed, mode="r|") as tar:
+                tar.extractall(draft, filter="data")
+            while packed.read(_CHUNK):
+                pass
+        files = sorted(path.relative_to(draft) for path in draft.rglob("*") if not path.is_dir())
+        if not files:
+            raise DataError(f"{archive}: holds no file; delete it, and run it again")
+        for file in files:
+            make_folder((out / file).parent)
+            (draft / file).replace(out / file)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{archive}: cannot be unpacked: {error}; delete it, and run it again") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    return str(files[-1])
 
 
 if __name__ == "__main__":

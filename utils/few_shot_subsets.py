@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--balance",
         choices=("shares", "equal"),
         default="shares",
-        help="shares: classes keep their shares of the set\nequal: as many utterances of each, while there are any",
+        help="shares (default): classes keep their shares of the set\nequal: as many utterances of each, while there are any",
     )
     options = parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Imported first by the commands of this folder: run with a Python that lacks some of stxlib's dependencies, they go on in .venv's."""
+"""Imported first by the commands of this folder and by local/prepare.py of the recipes: run with a Python that lacks some of stxlib's dependencies, they go on in .venv's."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 cd "$(dirname "$0")" || exit
 
 corpus=         # DIR of the release, with data/ and wavs/
+fix=false       # leave out rows that cannot be used, as those without audio, and list them, in place of stopping
 init=           # DIR of a trained network of these sizes that the speech model begins with, as ../librispeech/exp/pretrain/seed1
 system=asr      # the system to build; nlu reads text, lasyn learns from speech and text [asr|nlu|lasyn]
 task=intent     # what to write: words, if empty; multi is words (but for nlu) and intent [asr|intent|multi]
@@ -24,7 +25,7 @@ pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech
 
 if stage 1 data "derive the data directories"; then
   require corpus
-  run data python local/prepare.py --corpus "$corpus" --out "$data"
+  run data python local/prepare.py --corpus "$corpus" --fix "$fix" --out "$data"
 fi
 
 read_tasks

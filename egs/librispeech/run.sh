@@ -3,13 +3,14 @@
 cd "$(dirname "$0")" || exit
 
 corpus=                                          # DIR that holds LibriSpeech/, or Mini LibriSpeech's
-train="train-clean-100"                          # parts to learn from; Mini: train-clean-5
+train=                                           # parts to learn from (empty: train-clean-100); Mini: train-clean-5
 train_hours=                                     # only so many hours of --train, drawn by seed 1: an own subset
 libri_light=                                     # DIR librispeech_finetuning of Libri-light, to learn from in place of --train
-libri_light_amount=10h                           # how much of it [10min|1h|10h]
+libri_light_amount=                              # how much of it (empty: 10h) [10min|1h|10h]
 text=                                            # PATH of sentences to learn from, plain or .gz, as librispeech-lm-norm.txt.gz
-text_share=1.0                                   # share of the lines of --text to draw; 0.025 of the LM corpus is about a million
+text_share=                                      # share of the lines of --text to draw (empty: all); 0.025 of the LM corpus is about a million
 text_parts=                                      # parts whose transcripts are text to learn from, as train-clean-360 train-other-500
+fix=false                                        # leave out utterances without audio or transcript, and list them, in place of stopping
 init=                                            # DIR of a trained network of these sizes that the speech model begins with
 system=asr                                       # the system to build; lasyn learns from speech and text [asr|lasyn]
 variant=                                         # use conf/<system>/<stage>.<variant>.yaml where there is one
@@ -36,10 +37,10 @@ if stage 1 data "derive the data directories"; then
   read -ra dev_parts <<<"$dev"
   read -ra set_parts <<<"$sets"
   read -ra transcripts <<<"$text_parts"
-  run data python local/prepare.py --corpus "$corpus" --train "${parts[@]}" --dev "${dev_parts[@]}" --sets "${set_parts[@]}" \
-    ${train_hours:+--train_hours "$train_hours"} --text_share "$text_share" --out "$data" \
-    ${libri_light:+--libri_light "$libri_light" --libri_light_amount "$libri_light_amount"} ${text:+--text "$text"} \
-    ${text_parts:+--text_parts "${transcripts[@]}"}
+  run data python local/prepare.py --corpus "$corpus" ${train:+--train "${parts[@]}"} --dev "${dev_parts[@]}" --sets "${set_parts[@]}" \
+    ${train_hours:+--train_hours "$train_hours"} ${libri_light:+--libri_light "$libri_light"} \
+    ${libri_light_amount:+--libri_light_amount "$libri_light_amount"} ${text:+--text "$text"} \
+    ${text_share:+--text_share "$text_share"} ${text_parts:+--text_parts "${transcripts[@]}"} --fix "$fix" --out "$data"
 fi
 
 if stage 2 units "learn subwords, and spell every text in units"; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# slue: both corpora of SLUE on one speech model, sentiment of one and entities of the other, and the SLUE score.
-# See README.md; the corpora are never written to.
+# slue: sentiment of one corpus of SLUE and entities of the other, and the SLUE score. See README.md; the corpora are never written to.
 cd "$(dirname "$0")" || exit
 
 corpus=         # DIR that holds slue-voxceleb and slue-voxpopuli (v0.2); test is scored where their tables with labels are there
 amount=         # few-shot: 10min, 1h, 2h or 3h of the speech of each corpus, with all of its text and labels (nlu reads all of the text)
+fix=false       # leave out rows that cannot be used, as those without audio, and list them, in place of stopping
 init=           # DIR of a trained network of these sizes that the speech model begins with, as ../librispeech/exp/pretrain/seed1
 system=asr      # the system to build: words, and sentiment or entities; nlu reads text, lasyn learns from speech and text [asr|nlu|lasyn]
 variant=        # use conf/<system>/<stage>.<variant>.yaml where there is one
@@ -35,7 +35,7 @@ begin() { # what follows is of the corpus $1
 
 if stage 1 data "derive the data directories"; then
   require corpus
-  run data python local/prepare.py --corpus "$corpus" --out "$data"
+  run data python local/prepare.py --corpus "$corpus" --fix "$fix" --out "$data"
 fi
 
 if stage 2 units "learn subwords, spell every text in units, and draw --amount"; then

@@ -5,6 +5,7 @@ cd "$(dirname "$0")" || exit
 corpus=         # DIR slue-voxpopuli of the release (v0.2)
 test_table=     # PATH of the test set's table with labels, where it is not in the corpus; without it entities of test are not scored
 amount=         # few-shot: 10min, 1h, 2h or 3h of the training speech, with all of its text and labels (nlu reads all of the text)
+fix=false       # leave out rows that cannot be used, as those without audio, and list them, in place of stopping
 init=           # DIR of a trained network of these sizes that the speech model begins with, as ../librispeech/exp/pretrain/seed1
 system=asr      # the system to build; nlu reads text, lasyn learns from speech and text [asr|nlu|lasyn]
 task=ner        # what to write: words, if empty; ner is words with entities (but for nlu), multi both [asr|ner|multi]
@@ -29,7 +30,7 @@ pretrained=$exp/pretrain${amount:+.$amount}/seed$seed # one for all that go on f
 
 if stage 1 data "derive the data directories"; then
   require corpus
-  run data python local/prepare.py --corpus "$corpus" ${test_table:+--test_table "$test_table"} --out "$data"
+  run data python local/prepare.py --corpus "$corpus" ${test_table:+--test_table "$test_table"} --fix "$fix" --out "$data"
 fi
 
 read_tasks

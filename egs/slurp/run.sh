@@ -6,6 +6,7 @@ corpus=                   # DIR of the clone of SLURP's repository, or the folde
 audio=                    # DIR that holds slurp_real and slurp_synth, where that is not in the corpus
 synthetic=none            # of the synthetic set: nothing, its sentences as text, or its recordings to learn from as well [none|text|audio]
 microphones="headset far" # the recordings to take, in all sets [headset|far]...
+fix=false                 # leave out rows that cannot be used, as those without audio, and list them, in place of stopping
 init=                     # DIR of a trained network of these sizes that the speech model begins with, as ../librispeech/exp/pretrain/seed1
 system=asr                # the system to build; nlu reads text, lasyn learns from speech and text [asr|nlu|lasyn]
 task=multi                # what to write: words, if left empty; multi is words (but for nlu), intent and slots, entities [asr|intent|slu|ner|multi]
@@ -29,7 +30,7 @@ if stage 1 data "derive the data directories"; then
   require corpus
   read -ra near_and_far <<<"$microphones"
   run data python local/prepare.py --corpus "$corpus" ${audio:+--audio "$audio"} --synthetic "$synthetic" \
-    --microphones "${near_and_far[@]}" --out "$data"
+    --microphones "${near_and_far[@]}" --fix "$fix" --out "$data"
 fi
 
 read_tasks

@@ -4,6 +4,7 @@ cd "$(dirname "$0")" || exit
 
 corpus=         # DIR of the release, with manifests/
 domains=        # domains to read, such as the six of the low-resource task (empty: all)
+fix=false       # leave out rows that cannot be used, as those without audio, and list them, in place of stopping
 init=           # DIR of a trained network of these sizes that the speech model begins with, as ../librispeech/exp/pretrain/seed1
 system=asr      # the system to build; nlu reads text, lasyn learns from speech and text [asr|nlu|lasyn]
 task=parse      # what to write: words, if empty; multi is words (but for nlu), intent and parse [asr|intent|parse|multi]
@@ -26,7 +27,7 @@ pretrained=$exp/pretrain/seed$seed # one for all that go on from the same speech
 if stage 1 data "derive the data directories"; then
   require corpus
   read -ra only <<<"$domains"
-  run data python local/prepare.py --corpus "$corpus" ${domains:+--domains "${only[@]}"} --out "$data"
+  run data python local/prepare.py --corpus "$corpus" ${domains:+--domains "${only[@]}"} --fix "$fix" --out "$data"
 fi
 
 read_tasks

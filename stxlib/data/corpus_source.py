@@ -92,7 +92,7 @@ SOURCES: dict[str, Fetched | Asked] = {
     ),
     "stop": Asked(
         where="https://dl.fbaipublicfiles.com/stop/stop.tar.gz",
-        licence="STOP Dataset License Agreement, https://dl.fbaipublicfiles.com/stop/LICENSE.txt",
+        licence="its own, the STOP Dataset License Agreement (https://dl.fbaipublicfiles.com/stop/LICENSE.txt); TOPv2, its text, CC BY-SA 4.0",
         why="its agreement is yours to read and agree to",
     ),
     "fsc": Asked(

@@ -20,6 +20,11 @@ _TIMEOUT_SECONDS = 60
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
+MD5_CHECKED = "md5 as published"
+LENGTH_CHECKED = "as long as the server says, without a published md5"
+NOT_CHECKED = "not checked: neither a published md5 nor a length to compare with"
+_GZIP = b"\x1f\x8b"
+
 Progress = Callable[[int, int], None]
 """told of (bytes that are there, bytes in all; 0 where the server does not say)"""
 
@@ -36,16 +41,19 @@ def fetch(
     attempts: int = 5,
     pause_seconds: float = 5.0,
     progress: Progress = lambda done, total: None,
-) -> None:
-    """Fetch `url` to `path`, going on with `<path>.part` where one is left from before. A `path` that is there is taken for whole.
+) -> str:
+    """Fetch `url` to `path`, going on with `<path>.part` where one is left from before. Returns how far the file was checked.
 
-    md5: of the publisher; where it is empty, the length that the server gives is all that is checked.
+    md5: of the publisher; where it is empty, the length that the server gives is all that is checked, of a file that is there already
+    nothing, and of *.gz and *.tgz that they begin as such.
     attempts: connections in a row that may bring nothing before it is given up.
     Raises DataError where the server refuses, the connection keeps breaking off (what came stays), or the file is not what it should be
-    (it is removed then).
+    (what came is removed then, and a file that was there before stays).
     """
     if path.exists():
-        return
+        if problem := _problem(path, path.name, md5):
+            raise DataError(f"{path}: {problem}; delete it, and run it again")
+        return MD5_CHECKED if md5 else NOT_CHECKED
     make_folder(path.parent)
     part, tag = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
     failures = 0
@@ -72,14 +80,12 @@ def fetch(
         if failures >= attempts:
             raise DataError(f"{url}: {cause}; run it again to go on ({_size(part)} bytes are there)")
         time.sleep(pause_seconds)
-    if md5 and (found := md5_of(part)) != md5.lower():
-        part.unlink()
-        tag.unlink(missing_ok=True)
-        raise DataError(
-            f"{url}: md5 of what came is {found}, and the publisher says {md5}; it is removed: run it again"
-        )
     tag.unlink(missing_ok=True)
+    if problem := _problem(part, path.name, md5):
+        part.unlink()
+        raise DataError(f"{url}: {problem}; what came is removed: run it again, or name a mirror")
     part.rename(path)
+    return MD5_CHECKED if md5 else LENGTH_CHECKED if total else NOT_CHECKED
 
 
 def read_url(url: str) -> str:
@@ -111,6 +117,17 @@ def read_md5sums(text: str, url: str) -> dict[str, str]:
             )
         sums[found[2].rpartition("/")[2]] = found[1].lower()
     return sums
+
+
+def _problem(path: Path, name: str, md5: str) -> str:
+    """What tells that a file is not the published one, which has this name; empty where nothing does."""
+    if md5 and (found := md5_of(path)) != md5.lower():
+        return f"its md5 is {found}, and the publisher says {md5.lower()}"
+    with path.open("rb") as file:
+        start = file.read(40)
+    if name.endswith((".gz", ".tgz")) and start[:2] != _GZIP:
+        return f"it begins with {start!r}, as no gzip file does: a page in its place, or another file"
+    return ""
 
 
 def md5_of(path: Path) -> str:
@@ -154,6 +171,8 @@ def _fetch_rest(url: str, part: Path, tag: Path, progress: Progress) -> int:
                     progress(start, total)
             except http.client.IncompleteRead as error:
                 file.write(error.partial)
+                if not total:  # else the size tells
+                    raise ConnectionError("the connection broke off") from None
     return total
 
 

@@ -51,8 +51,12 @@ def draw_few(
     """The utterances of each amount (`10min`, `1h`), sorted by id; the sum of their seconds is at most that.
 
     by: the stream of classes to balance (sentiment, intent); none, if empty.
-    Raises DataError where there is less than an amount, and where not even one utterance is that short.
+    Raises DataError for a set of text alone, where there is less than an amount, and where not even one utterance is that short.
     """
+    if not data.has_audio:
+        raise DataError(
+            f"{data.path}: is text alone, and amounts are of speech; draw from a set with audio, or so many lines by utils/subset_data_dir.py"
+        )
     order = order_utterances(data.utts, seed, data.table(by) if by else None, balance)
     ticks = [round(data.seconds[utt] * _TICKS) for utt in order]
     parts = {}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stxlib.data.corpus_set import CorpusSet, count_text
+from stxlib.data.corpus_set import CorpusSet, count_text, merge
 from stxlib.data.text_rows import read_lines
 from stxlib.errors import DataError
 
@@ -117,23 +117,6 @@ def read_tree(folder: Path, *, audio: bool = True, fix: bool = False) -> CorpusS
     return rows
 
 
-def merge(parts: Iterable[CorpusSet]) -> CorpusSet:
-    """Several parts as one set, to which others may be added without a change to them. Raises DataError for an id that two of them have."""
-    whole = CorpusSet()
-    for part in parts:
-        if common := sorted(whole.places.keys() & part.places.keys()):
-            first = f"{part.places[common[0]]}: {common[0]!r} is at {whole.places[common[0]]} as well"
-            raise DataError(f"{first} ({len(common)} such); give each part once")
-        for utt, place in part.places.items():
-            values = {stream: table[utt] for stream, table in part.tables.items()}
-            whole.add(utt, place, values, part.audio.get(utt))
-        for reason, utts in part.dropped.ids.items():
-            for utt in utts:
-                whole.dropped.add(utt, reason, part.dropped.places.get((utt, reason), ""))
-        whole.num_rows += part.num_rows
-    return whole
-
-
 def choose_listed(rows: CorpusSet, path: Path, parts: str) -> CorpusSet:
     """The utterances of a list: the first word of each line is an id, or the path of its audio.
 
@@ -152,10 +135,7 @@ def choose_listed(rows: CorpusSet, path: Path, parts: str) -> CorpusSet:
         raise DataError(f"{seen}; name the parts that the list is of")
     chosen = merge([rows])
     for utt in [utt for utt in chosen.places if utt not in ids]:
-        del chosen.places[utt]
-        chosen.audio.pop(utt, None)
-        for table in chosen.tables.values():
-            del table[utt]
+        chosen.remove(utt)
     kept = {reason: [utt for utt in utts if utt in ids] for reason, utts in chosen.dropped.ids.items()}
     chosen.dropped.ids = {reason: utts for reason, utts in kept.items() if utts}
     chosen.num_rows = len(ids)

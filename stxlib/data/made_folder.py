@@ -13,25 +13,27 @@ MARK = ".made_by_a_recipe"
 
 
 def check_replaceable(out: Path) -> None:
-    """Raises ConfigError where `out` holds anything and does not carry the mark of `made_folder`."""
+    """Raises ConfigError where `out`, or what it is a link to, holds anything and does not carry the mark of `made_folder`."""
+    given, out = out, out.resolve()
     if out.is_dir() and (out / MARK).exists():
         return
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         first = min((path.name for path in out.iterdir()), default="") if out.is_dir() else "a file"
         raise ConfigError(
-            f"--out {out}: holds {first}, and no recipe made this folder; it would be deleted: "
+            f"--out {given}: holds {first}, and no recipe made this folder; it would be deleted: "
             "move it away, or give another folder"
         )
 
 
 @contextmanager
 def made_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out` to write to; on leaving it is marked and takes the place of `out`.
+    """Yield a folder beside `out` to write to; on leaving it is marked and takes the place of `out`, or of what that is a link to.
 
     If the block raises, it is removed and `out` stays as it was; so it does where the process is killed, and what that leaves
     goes the next time. Raises ConfigError as `check_replaceable` does.
     """
     check_replaceable(out)
+    out = out.resolve()
     draft, old = (out.with_name(f".{out.name}.{word}") for word in ("making", "old"))
     for leftover in (draft, old):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -104,11 +104,22 @@ def write_sentences(
     if not streamed.left_out:
         (folder / LIST).unlink()
     if not streamed.num_sentences:
-        names = " ".join(map(str, paths))
-        raise DataError(
-            f"{names or folder.name}: no sentence of {streamed.num_lines} is left; give one a line, or a larger share"
-        )
+        raise DataError(f"{' '.join(map(str, paths)) or folder.name}: {_nothing_left(streamed)}")
     return streamed
+
+
+def _nothing_left(streamed: Streamed) -> str:
+    """Why there is no sentence, and what to do."""
+    if not streamed.num_lines:
+        return "holds no line; give sentences, one a line"
+    seen = [f"{count}: {reason}" for reason, count in streamed.left_out.items()]
+    mend = "give others: lines of letters and apostrophes, or transcripts that are not learnt from as speech"
+    if streamed.num_not_drawn:
+        seen.append(f"{streamed.num_not_drawn}: not drawn")
+        mend = "draw a larger share"
+    elif TOO_LONG in streamed.left_out:
+        mend = "give one sentence a line, or allow more characters"
+    return f"no sentence of {streamed.num_lines} is left ({', '.join(seen)}); {mend}"
 
 
 def _write_transcripts(

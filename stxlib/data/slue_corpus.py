@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from stxlib.data.corpus_set import CorpusSet
 from stxlib.data.slue_table import slue_rows
 from stxlib.errors import DataError
 
@@ -97,28 +96,3 @@ def tell_unknown_speakers(name: str, rows: Iterable[SlueRow]) -> None:
         print(
             f"note: {name}: {len(unknown)} rows have no speaker; each counts as one of its own ({unknown[0]} ...)"
         )
-
-
-def join(parts: Sequence[CorpusSet]) -> CorpusSet:
-    """One set of several, with the streams that all of them have. Utterances that are whole recordings get `segments` where others have.
-
-    Raises DataError for an id that two of them have.
-    """
-    whole = CorpusSet()
-    streams = set.intersection(*({*part.tables} for part in parts)) - {"segments"}
-    cut = any("segments" in part.tables for part in parts)
-    for part in parts:
-        for utt, place in part.places.items():
-            if utt in whole.places:
-                raise DataError(
-                    f"{place}: the id {utt!r} is at {whole.places[utt]} as well; rename one of them"
-                )
-            values = {stream: part.tables[stream][utt] for stream in streams}
-            if cut:
-                values["segments"] = part.tables.get("segments", {}).get(utt, f"{utt} 0 -1")
-            whole.add(utt, place, values, part.audio[utt])
-        for reason, utts in part.dropped.ids.items():
-            for utt in utts:
-                whole.dropped.add(utt, reason, part.dropped.places.get((utt, reason), ""))
-        whole.num_rows += part.num_rows
-    return whole

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stxlib.data.audio import END_TOLERANCE_SECONDS
-from stxlib.data.corpus_set import CorpusSet, count_text, measure_files
+from stxlib.data.corpus_set import LEAVE_OUT, CorpusSet, count_text
 from stxlib.data.slue_corpus import (
     PARTS,
     RELEASE_SOURCE,
@@ -39,11 +39,16 @@ USABLE: Mapping[SetName, int] = MappingProxyType({"train": 5729, "dev": 1437})
 _OLD_DEV_ROWS = 954  # of v0.1, whose dev set has three negative utterances
 
 
-def read_voxceleb(root: Path, which: SetName, table: Path | None = None) -> CorpusSet:
+class _NoCut(ValueError):
+    """A row that tells no part of its recording: the reason, and what was seen."""
+
+
+def read_voxceleb(root: Path, which: SetName, table: Path | None = None, *, fix: bool = False) -> CorpusSet:
     """A set: audio, `segments`, `utt2spk`, lengths, and where it is not blind `text` and `sentiment`.
 
     root: the folder slue-voxceleb. table: of the set, in place of the one there. Dropped: rows of another sentiment than SLUE's three, and
-    without words. Prints what is unlike the release. Raises DataError naming file and line.
+    without words; with `fix` those whose times are no part of their recording. Prints what is unlike the release. Raises DataError naming
+    file and line.
     """
     table = table or find_table(root, NAME, which)
     blind = is_blind(table)
@@ -64,18 +69,28 @@ def read_voxceleb(root: Path, which: SetName, table: Path | None = None) -> Corp
         if warning := count_text(f"{NAME} {which}", what, usable, USABLE.get(which), RELEASE_SOURCE):
             print(warning)
     recordings = find_recordings(root / f"{PARTS[which]}_raw", ".flac", rows)
-    lengths, _ = measure_files({row.utt: recordings[row.utt] for row in kept})
+    for row in kept:
+        found.add(row.utt, row.place, {}, recordings[row.utt])
+    measured = found.measure()
     clipped = []
     for row in kept:
         values = {"utt2spk": row.speaker or row.utt}
         if not blind:
             values |= {"text": squeeze(row.cells["normalized_text"]), "sentiment": row.cells["sentiment"]}
-        if row.utt in lengths:  # else `CorpusSet.write` tells, or leaves it out
-            values |= _cut(row, *lengths[row.utt])
+        length = measured[row.utt]
+        if not isinstance(length, str):  # else `CorpusSet.write` tells, or leaves it out
+            try:
+                values |= _cut(row, *length)
+            except _NoCut as error:
+                reason, seen = error.args
+                if not fix:
+                    raise DataError(f"{row.place}: {seen}, {LEAVE_OUT}") from None
+                found.drop(row.utt, reason)
+                continue
             if values["segments"].split()[2] != row.cells["end_second"]:
                 clipped.append(row.utt)
-        found.add(row.utt, row.place, values, recordings[row.utt])
-    tell_unknown_speakers(f"{NAME} {which}", kept)
+        found.add(row.utt, row.place, values)
+    tell_unknown_speakers(f"{NAME} {which}", (row for row in kept if row.utt in found.places))
     if clipped:
         shown = " ".join(clipped[:5])
         print(
@@ -96,21 +111,26 @@ def _is_usable(row: SlueRow, found: CorpusSet) -> bool:
 
 
 def _cut(row: SlueRow, num_samples: int, rate: int) -> dict[str, str]:
-    """`segments`, with times as the table has them, the end at most that of the recording; and the lengths of what is between."""
+    """`segments`, with times as the table has them, the end at most that of the recording; and the lengths of what is between.
+
+    Raises _NoCut.
+    """
     start, end = row.cells["start_second"], row.cells["end_second"]
     try:
         first, last = float(start), float(end)
     except ValueError:
         first = last = math.nan
     if not 0 <= first < last < math.inf:
-        raise DataError(
-            f"{row.place}: start_second {start!r}, end_second {end!r}; expected 0 <= start < end, in seconds"
+        raise _NoCut(
+            "its times are no part of a recording",
+            f"start_second {start!r}, end_second {end!r}; expected 0 <= start < end, in seconds",
         )
     seconds = num_samples / rate
     if first >= seconds:
-        raise DataError(
-            f"{row.place}: {row.utt} starts at {start} s, and its recording has {seconds:.3f} s; "
-            "expected whole recordings in the folders *_raw: unpack the release again"
+        raise _NoCut(
+            "starts after the end of its recording",
+            f"{row.utt} starts at {start} s, and its recording has {seconds:.3f} s; "
+            "expected whole recordings in the folders *_raw: unpack the release again",
         )
     if last > seconds + END_TOLERANCE_SECONDS:
         end = f"{seconds:.4f}"

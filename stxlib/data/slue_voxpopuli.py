@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from stxlib.data.corpus_set import CorpusSet, count_text, measure_files
+from stxlib.data.corpus_set import LEAVE_OUT, CorpusSet, count_text
 from stxlib.data.slue_corpus import (
     PARTS,
     RELEASE_SOURCE,
@@ -48,13 +48,16 @@ Span = tuple[str, int, int]
 "type, and where it begins and ends in a text, in characters"
 
 
-def read_voxpopuli(
-    root: Path, which: SetName, table: Path | None = None, types: EntityTypes = "raw"
-) -> CorpusSet:
-    """A set: audio, `utt2spk`, lengths, `text` where the table has it, and `entities` where it is not blind.
+BAD_ENTITIES = "its entities are not inside of its text"
 
-    root: the folder slue-voxpopuli. table: of the set, in place of the one there. Dropped: rows without words. Prints what is unlike the
-    release, and what became of entities. Raises DataError naming file and line.
+
+def read_voxpopuli(
+    root: Path, which: SetName, table: Path | None = None, types: EntityTypes = "raw", *, fix: bool = False
+) -> CorpusSet:
+    """A set: audio, `utt2spk`, `text` where the table has it, and `entities` where it is not blind.
+
+    root: the folder slue-voxpopuli. table: of the set, in place of the one there. Dropped: rows without words; with `fix` those with
+    entities outside of their text. Prints what is unlike the release, and what became of entities. Raises DataError naming file and line.
     """
     table = table or find_table(root, NAME, which)
     blind = is_blind(table)
@@ -77,20 +80,19 @@ def read_voxpopuli(
                 continue
             values["text"] = text
             if not blind:
-                entities = move_entities(_spans(row), text, places, types, counts)
+                try:
+                    spans = _spans(row)
+                except ValueError as error:
+                    if not fix:
+                        raise DataError(f"{row.place}: {error}, {LEAVE_OUT}") from None
+                    found.dropped.add(row.utt, BAD_ENTITIES, row.place)
+                    continue
+                entities = move_entities(spans, text, places, types, counts)
                 values["entities"] = write_entities(tuple(entity for entity in entities if entity))
         found.add(row.utt, row.place, values, recordings[row.utt])
-    add_lengths(found)
     tell_unknown_speakers(f"{NAME} {which}", (row for row in rows if row.utt in found.places))
     tell_entities(f"{NAME} {which}", counts)
     return found
-
-
-def add_lengths(found: CorpusSet) -> None:
-    """`utt2num_samples` and `utt2dur` of the recordings that can be read; of others `CorpusSet.write` tells."""
-    for utt, (num_samples, rate) in measure_files(found.audio)[0].items():
-        lengths = {"utt2num_samples": str(num_samples), "utt2dur": f"{num_samples / rate:.4f}"}
-        found.add(utt, found.places[utt], lengths)
 
 
 def tell_entities(name: str, counts: Counter[str]) -> None:
@@ -148,26 +150,26 @@ def move_entities(
 def _spans(row: SlueRow) -> list[Span]:
     text = row.cells["normalized_text"]
     spans: list[Span] = []
-    try:
-        for item in read_literal(row.cells["normalized_ner"]):
-            match item:
-                case [str(kind), int(start), int(length)] if (
-                    start >= 0 and length > 0 and start + length <= len(text)
-                ):
-                    spans.append((kind, start, start + length))
-                case _:
-                    seen = f"normalized_ner: {item!r} in a text of {len(text)} characters"
-                    raise ValueError(f"{seen}; expected ['TYPE', start, length] inside of it")
-    except ValueError as error:
-        raise DataError(f"{row.place}: {error}") from None
+    for item in read_literal(row.cells["normalized_ner"]):
+        match item:
+            case [str(kind), int(start), int(length)] if (
+                start >= 0 and length > 0 and start + length <= len(text)
+            ):
+                spans.append((kind, start, start + length))
+            case _:
+                seen = f"normalized_ner: {item!r} in a text of {len(text)} characters"
+                raise ValueError(f"{seen}; expected ['TYPE', start, length] inside of it")
     return spans
 
 
-def read_voxpopuli_nel(path: Path, root: Path, which: SetName, types: EntityTypes = "raw") -> CorpusSet:
-    """A set of SLUE-NEL (phase 2): as `read_voxpopuli`, with `entity_times` and `word_times` in seconds, where they are known.
+def read_voxpopuli_nel(
+    path: Path, root: Path, which: SetName, types: EntityTypes = "raw", *, fix: bool = False
+) -> CorpusSet:
+    """A set of SLUE-NEL (phase 2): as `read_voxpopuli`, with `entity_times` and `word_times` in seconds.
 
     path: the records of the dataset `vp_nel`, a JSON object a line: `id`, `text`, `speaker_id`, `word_timestamps` and `ne_timestamps`, the
-    latter two an object of columns each. root: the folder slue-voxpopuli, for the audio. Raises DataError naming file and line.
+    latter two an object of columns each, or a list of objects. root: the folder slue-voxpopuli, for the audio. Dropped: rows without words;
+    with `fix` those with entities outside of their text, or without times. Raises DataError naming file, line and key.
     """
     found = CorpusSet()
     counts: Counter[str] = Counter()
@@ -177,41 +179,61 @@ def read_voxpopuli_nel(path: Path, root: Path, which: SetName, types: EntityType
         if not line.strip():
             continue
         found.num_rows += 1
+        utt = ""
         try:
             record = json.loads(line)
             utt = record["id"]
             row = SlueRow(place, utt, {"speaker_id": str(record.get("speaker_id", ""))})
             values = {"utt2spk": row.speaker or utt} | _nel_values(record, types, counts)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            what = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{place}: {what}; expected a record of vp_nel of asapp/slue-phase-2") from None
+            if fix and utt and isinstance(error, _BadRecord):
+                found.dropped.add(utt, str(error.args[1]), place)
+                continue
+            what, left_out = f"no {error}" if isinstance(error, KeyError) else str(error), ""
+            if isinstance(error, _BadRecord):
+                what, left_out = str(error.args[0]), f", {LEAVE_OUT}"
+            raise DataError(
+                f"{place}: {what}; expected a record of vp_nel of asapp/slue-phase-2{left_out}"
+            ) from None
         if utt in found.places:
             raise DataError(f"{place}: the id {utt!r} is at {found.places[utt]} as well; give each row once")
         if not values["text"]:
             found.dropped.add(utt, "no words", place)
             continue
         found.add(utt, place, values, folder.resolve() / f"{utt}.ogg")
-    add_lengths(found)
     tell_entities(f"{NAME} {which}_nel", counts)
     return found
+
+
+class _BadRecord(ValueError):
+    """Labels of a record that cannot be: what was seen, and the reason to leave it out."""
 
 
 def _nel_values(record: Any, types: EntityTypes, counts: Counter[str]) -> dict[str, str]:
     text, places = clean(record["text"])
     names = ("ne_label", "start_char_idx", "char_offset", "start_sec", "end_sec")
-    named = _columns(record["ne_timestamps"], names)
+    named = _rows(record, "ne_timestamps", names)
     spans: list[Span] = []
     for kind, start, length, *_ in named:
-        if not (isinstance(kind, str) and 0 <= start < start + length <= len(record["text"])):
-            raise ValueError(f"{kind!r} at {start}, {length} characters: not inside of the text")
+        try:
+            is_inside = isinstance(kind, str) and 0 <= start < start + length <= len(record["text"])
+        except TypeError:
+            is_inside = False
+        if not is_inside:
+            seen = f"ne_timestamps: {kind!r} at {start}, {length} characters: not inside of the text"
+            raise _BadRecord(seen, BAD_ENTITIES)
         spans.append((kind, start, start + length))
+    times = [_times("ne_timestamps", start, end) for _, _, _, start, end in named]
+    words = [
+        [str(word), *_times("word_timestamps", start, end)]
+        for word, start, end in _rows(record, "word_timestamps", ("word", "start_sec", "end_sec"))
+    ]
     entities = move_entities(spans, text, places, types, counts)
     both = [
-        (entity, _time(start), _time(end))
-        for entity, (_, _, _, start, end) in zip(entities, named, strict=True)
-        if entity
+        (entity, start, end)
+        for entity, (start, end) in zip(entities, times, strict=True)
+        if entity is not None
     ]
-    words = _columns(record["word_timestamps"], ("word", "start_sec", "end_sec"))
     return {
         "text": text,
         "entities": write_entities(tuple(entity for entity, _, _ in both)),
@@ -222,17 +244,27 @@ def _nel_values(record: Any, types: EntityTypes, counts: Counter[str]) -> dict[s
             ],
             ensure_ascii=False,
         ),
-        "word_times": json.dumps([[str(w), _time(s), _time(e)] for w, s, e in words], ensure_ascii=False),
+        "word_times": json.dumps(words, ensure_ascii=False),
     }
 
 
-def _columns(table: Any, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The rows of an object of columns. ValueError where these are of different lengths."""
-    return list(zip(*(table[name] for name in names), strict=True))
+def _rows(record: Any, key: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows of an object of columns, or of a list of objects. ValueError where columns are missing, or of different lengths."""
+    table = record[key]
+    try:
+        if isinstance(table, dict):
+            return list(zip(*(table[name] for name in names), strict=True))
+        return [tuple(row[name] for name in names) for row in table]
+    except KeyError as error:
+        raise ValueError(f"{key}: no {error}") from None
+    except (TypeError, ValueError):
+        expected = "an object of columns of one length, or a list of objects"
+        raise ValueError(f"{key}: {str(table)[:60]}; expected {expected}") from None
 
 
-def _time(value: Any) -> float:
-    seconds = float(value)
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"{value!r} is no time in seconds")
-    return seconds
+def _times(key: str, start: Any, end: Any) -> tuple[float, float]:
+    """Both as seconds. Raises _BadRecord."""
+    for name, value in (("start_sec", start), ("end_sec", end)):
+        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise _BadRecord(f"{key}: {name} {value!r} is no time in seconds", "it lacks times")
+    return float(start), float(end)

@@ -8,13 +8,14 @@ Also read: all of it in one folder, with `train_real.jsonl` for `train.jsonl`, a
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stxlib.data.corpus_set import CorpusSet
+from stxlib.data.corpus_set import LEAVE_OUT, CorpusSet
 from stxlib.data.text_rows import read_lines
 from stxlib.errors import DataError
 from stxlib.text.labels import Entity, Frame, write_entities, write_frame
@@ -51,6 +52,8 @@ class SlurpSentence:
     "names of files"
     is_intent_odd: bool
     "the record's `intent` is not scenario and action"
+    problem: str = ""
+    "why it has no labels that can be used, where it has not"
 
     @property
     def values(self) -> dict[str, str]:
@@ -63,10 +66,10 @@ class SlurpSentence:
         }
 
 
-def read_slurp_jsonl(path: Path) -> list[SlurpSentence]:
+def read_slurp_jsonl(path: Path, *, fix: bool = False) -> list[SlurpSentence]:
     """The records of a file. Scenario and action are the intent: in some records `intent` is something else.
 
-    Raises DataError naming file and line.
+    fix: those whose entities are at no tokens get a `problem`. Raises DataError naming file and line, for them as well otherwise.
     """
     if not path.is_file():
         raise DataError(
@@ -77,7 +80,10 @@ def read_slurp_jsonl(path: Path) -> list[SlurpSentence]:
         if line.strip():
             place = f"{path}:{number}"
             try:
-                sentences.append(_sentence(json.loads(line), place))
+                sentence = _sentence(json.loads(line), place)
+                if sentence.problem and not fix:
+                    raise ValueError(f"{sentence.problem}; give the record as released, {LEAVE_OUT}")
+                sentences.append(sentence)
             except json.JSONDecodeError as error:
                 raise DataError(f"{place}: no JSON ({error}); expected one object a line") from None
             except ValueError as error:
@@ -130,15 +136,33 @@ def spoken_text(sentence: str) -> tuple[str, list[int]]:
 
 
 def place_tokens(sentence: str, surfaces: Sequence[str]) -> list[tuple[int, int] | None]:
-    """Where each token stands in the sentence, from its first character to after its last, in order; None where it does not."""
+    """Where each token stands in the sentence, from its first character to after its last, in order; None where it does not.
+
+    As many characters as possible are placed, so that a token that is missing takes no place that others need: of `what o is on` in
+    "what is on", o has none.
+    """
     # Of one length with the sentence, whatever letters it has.
     lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in sentence)
+
+    @functools.cache
+    def place(number: int, position: int) -> tuple[int, int]:
+        """Characters that can be placed of the tokens from this one on, from this position on, and where it stands then, or -1."""
+        if number == len(surfaces):
+            return 0, -1
+        without = place(number + 1, position)[0]
+        # No later place is better than the first: what follows has less room after it.
+        found = lowered.find(surfaces[number].lower(), position) if surfaces[number] else -1
+        end = found + len(surfaces[number])
+        if found >= 0 and (placed := end - found + place(number + 1, end)[0]) >= without:
+            return placed, found
+        return without, -1
+
     places: list[tuple[int, int] | None] = []
     position = 0
-    for surface in surfaces:
-        found = lowered.find(surface.lower(), position) if surface else -1
+    for number, surface in enumerate(surfaces):
+        found = place(number, position)[1]
         places.append((found, found + len(surface)) if found >= 0 else None)
-        position = places[-1][1] if places[-1] else position
+        position = found + len(surface) if found >= 0 else position
     return places
 
 
@@ -165,8 +189,8 @@ def add_recordings(
             rows.num_rows += 1
             if utt in rows.places:
                 rows.drop(utt, "its recording is listed again, and belongs to the last sentence that has it")
-            if not sentence.text:
-                rows.dropped.add(utt, "no words", sentence.place)
+            if sentence.problem or not sentence.text:
+                rows.dropped.add(utt, sentence.problem or "no words", sentence.place)
                 continue
             who = {"utt2spk": kind or speakers.get(utt, utt), "microphone": place}
             rows.add(utt, sentence.place, {**sentence.values, **who}, folder / file)
@@ -188,7 +212,7 @@ def text_of(sentences: Iterable[SlurpSentence]) -> CorpusSet:
     for sentence in sentences:
         values = sentence.values
         key = tuple(values.values())
-        if not sentence.text or key in seen:
+        if sentence.problem or not sentence.text or key in seen:
             continue
         seen.add(key)
         utt, number = f"slurp-{sentence.id}", 1
@@ -226,12 +250,13 @@ def _sentence(record: Any, place: str) -> SlurpSentence:
         if not all(isinstance(value, str) for value in (*names.values(), *surfaces, *files)):
             raise TypeError("a name is no string")
         spans = [(entity["type"], tuple(entity["span"])) for entity in record["entities"] or ()]
-        if not all(type(token) is int and 0 <= token < len(surfaces) for _, span in spans for token in span):
-            raise IndexError("an entity's `span` does not tell places in `tokens`")
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(
             f"{error.args[0]!r}: the record is not as SLURP's are; give it as released"
         ) from None
+    problem = ""
+    if not all(type(token) is int and 0 <= token < len(surfaces) for _, span in spans for token in span):
+        problem, spans = "an entity's `span` does not tell places in `tokens`", []
     text, sources = spoken_text(names["sentence"])
     places = place_tokens(names["sentence"], surfaces)
     slots = tuple(Entity(kind, " ".join(surfaces[t].lower() for t in span)) for kind, span in spans)
@@ -249,6 +274,7 @@ def _sentence(record: Any, place: str) -> SlurpSentence:
         ),
         recordings=tuple(files),
         is_intent_odd=record.get("intent", frame.intent) != frame.intent,
+        problem=problem,
     )
 
 

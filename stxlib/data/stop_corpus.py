@@ -42,6 +42,7 @@ def read_stop(root: Path, name: str, domains: Collection[str] = ()) -> CorpusSet
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; unpack the corpus again")
     rows = CorpusSet()
+    found: set[str] = set()
     header: list[str] = []
     for number, line in read_lines(path):
         where = f"{path}:{number}"
@@ -61,9 +62,13 @@ def read_stop(root: Path, name: str, domains: Collection[str] = ()) -> CorpusSet
             rows.dropped.add(recording_id(cells[0]), reason, where)
         else:
             row = dict(zip(header, (squeeze(cell) for cell in cells), strict=True))
+            found.add(row["domain"])
             if not domains or row["domain"] in domains:
                 rows.num_rows += 1
                 _add(rows, root, row, where)
+    if domains and not found & {*domains}:
+        seen = f"{path}: has no row of the domain {' or '.join(domains)} (it has {' '.join(sorted(found)) or 'none'})"
+        raise DataError(f"{seen}; name others by --domains")
     return rows
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from stxlib.data.corpus_set import CorpusSet, count_text, distinct_text, find_corpus, measure_files
+from stxlib.data import corpus_set
+from stxlib.data.corpus_set import (
+    CorpusSet,
+    Measured,
+    count_text,
+    distinct_text,
+    find_corpus,
+    measure_files,
+    merge,
+)
 from stxlib.data.dropped import read_dropped
 from stxlib.data.tables import read_table
 from stxlib.errors import ConfigError, DataError
@@ -68,15 +78,65 @@ def test_audio_that_is_missing_empty_or_broken(rows: CorpusSet, tmp_path: Path) 
 
 def test_set_of_which_nothing_is_left(rows: CorpusSet, tmp_path: Path) -> None:
     for utt in ("a", "b"):
-        rows.drop(utt, "no words")
-    with pytest.raises(DataError, match="set: no row of 2 can be used"):
+        rows.drop(utt, f"no words of {utt}")
+    reasons = "no row of 2 can be used, 1: no words of a, 1: no words of b; is it this corpus"
+    with pytest.raises(DataError, match=f"set: {reasons}"):
         rows.write(tmp_path / "set")
 
 
 def test_measures_in_the_order_that_is_given(tmp_path: Path) -> None:
     paths = {f"u{number}": write_wave(tmp_path / f"{number}.wav", 10 + number, 16000) for number in range(20)}
-    lengths, unreadable = measure_files(paths)
-    assert lengths == {f"u{number}": (10 + number, 16000) for number in range(20)} and not unreadable
+    measured = measure_files(paths)
+    assert [*measured.items()] == [(f"u{number}", (10 + number, 16000)) for number in range(20)]
+
+
+def test_a_recording_is_measured_once_whatever_is_made_of_its_set(
+    rows: CorpusSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+
+    def measure(paths: Mapping[str, Path]) -> dict[str, Measured]:
+        counted.extend(paths)
+        return measure_files(paths)
+
+    monkeypatch.setattr(corpus_set, "measure_files", measure)
+    rows.measure()
+    whole = merge([rows])
+    whole.add("c", "", {"text": "x", "utt2spk": "s"}, write_wave(tmp_path / "c.wav", 7))
+    whole.write(tmp_path / "whole")
+    rows.write(tmp_path / "set")
+    assert sorted(counted) == ["a", "b", "c"]
+
+
+def test_merged_sets_keep_what_was_dropped_and_counted_and_the_streams_of_all(
+    rows: CorpusSet, tmp_path: Path
+) -> None:
+    rows.drop("b", "no words")
+    other = CorpusSet(num_rows=4)
+    cut = {"segments": "d 0.01 0.03", "utt2num_samples": "160", "utt2dur": "0.0200"}
+    values = {"text": "x", "utt2spk": "s", "sentiment": "Neutral"}
+    other.add("d", "", values | cut, write_wave(tmp_path / "d.wav", 800))
+    other.add(
+        "e", "table:7", values, tmp_path / "e.wav"
+    )  # not there: how long its cut is was not to be known
+    other.dropped.add("f", "too loud", "table:8")
+    whole = merge([rows, CorpusSet(num_rows=3), other])
+    assert whole.num_rows == 9
+    with pytest.raises(DataError, match=r"table:7: utterance 'e': .*missing audio"):
+        whole.write(tmp_path / "whole")
+    data = whole.write(tmp_path / "whole", fix=True)
+    assert data.streams == {"wav.scp", "segments", "text", "utt2spk", "utt2num_samples", "utt2dur"}
+    assert data.table("segments") == {"a": "a 0 -1", "d": "d 0.01 0.03"}
+    assert data.table("utt2num_samples") == {"a": "801", "d": "160"}
+    assert data.table("utt2dur") == {"a": "0.1001", "d": "0.0200"}
+    assert read_dropped(tmp_path / "whole") == {
+        "b": "no words (rows.tsv:400)",
+        "e": "its audio is missing (table:7)",
+        "f": "too loud (table:8)",
+    }
+    assert [*rows.places] == ["a"] and [*other.places] == ["d", "e"]  # as they were
+    with pytest.raises(DataError, match=r"'d' is at .* as well \(1 such\)"):
+        merge([other, whole])
 
 
 def test_distinct_text_keeps_labels_and_the_first_of_equal_rows() -> None:

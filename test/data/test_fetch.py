@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import random
 import re
+import shutil
 import sys
 import tarfile
 import threading
@@ -32,6 +35,8 @@ class Server(ThreadingHTTPServer):
         self.refusals: list[int] = []  # statuses, likewise
         self.has_ranges = True
         self.has_tags = True
+        self.has_lengths = True
+        self.is_chunked = False
         self.requests: list[tuple[str, str]] = []
 
     @property
@@ -40,6 +45,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     server: Server
 
     def log_message(self, *words: object) -> None:
@@ -69,10 +75,19 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if server.has_tags:
             self.send_header("ETag", tag)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
         stop = start + server.breaks_after.pop(0) if server.breaks_after else None
-        self.wfile.write(content[start:stop])
+        if server.is_chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(
+                b"%x\r\n%s\r\n" % (len(content[start:stop]), content[start:stop]) if stop != start else b""
+            )
+            self.wfile.write(b"0\r\n\r\n" if stop is None else b"")
+        else:
+            if server.has_lengths:
+                self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            self.wfile.write(content[start:stop])
         self.close_connection = True
 
 
@@ -87,8 +102,8 @@ def server() -> Iterator[Server]:
     thread.join()
 
 
-def get(server: Server, path: Path, **options: object) -> None:
-    fetch(f"{server.address}/a.bin", path, **{"pause_seconds": 0.0, **options})  # type: ignore[arg-type]
+def get(server: Server, path: Path, **options: object) -> str:
+    return fetch(f"{server.address}/a.bin", path, **{"pause_seconds": 0.0, **options})  # type: ignore[arg-type]
 
 
 def ranges(server: Server) -> list[str]:
@@ -161,9 +176,53 @@ def test_more_than_the_file_has_is_thrown_away(server: Server, tmp_path: Path) -
 def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     wrong = "0" * 32
     found = hashlib.md5(CONTENT).hexdigest()
-    with pytest.raises(DataError, match=f"md5 of what came is {found}, and the publisher says {wrong}"):
+    with pytest.raises(
+        DataError, match=f"its md5 is {found}, and the publisher says {wrong}; what came is rem"
+    ):
         get(server, tmp_path / "a.bin", md5=wrong)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_file_that_is_there_is_checked_and_stays(server: Server, tmp_path: Path) -> None:
+    path, right = tmp_path / "a.bin", hashlib.md5(CONTENT).hexdigest()
+    path.write_bytes(CONTENT[:-1])
+    found = hashlib.md5(CONTENT[:-1]).hexdigest()
+    with pytest.raises(DataError, match=f"its md5 is {found}, and the publisher says {right}; delete it"):
+        get(server, path, md5=right)
+    assert path.read_bytes() == CONTENT[:-1] and not server.requests
+    assert get(server, path).startswith("not checked")
+    path.write_bytes(CONTENT)
+    assert get(server, path, md5=right) == "md5 as published"
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.tgz"])
+def test_a_page_in_place_of_a_packed_file_is_not_taken(server: Server, tmp_path: Path, name: str) -> None:
+    server.files["/" + name] = b"<html>log in</html>"
+    with pytest.raises(DataError, match=r"it begins with b'<html>log in</html>', as no gzip file does"):
+        fetch(f"{server.address}/{name}", tmp_path / name, pause_seconds=0)
+    assert not [*tmp_path.iterdir()]
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"as no gzip file does.*; delete it, and run it again"):
+        fetch(f"{server.address}/{name}", tmp_path / name, pause_seconds=0)
+
+
+def test_without_a_length_a_broken_answer_is_not_taken_for_whole(server: Server, tmp_path: Path) -> None:
+    server.is_chunked, server.has_ranges, server.breaks_after = True, False, [1_000_000] * 2
+    with pytest.raises(DataError, match="the connection broke off; run it again to go on"):
+        get(server, tmp_path / "a.bin", attempts=1)
+    assert not (tmp_path / "a.bin").exists()
+    server.breaks_after = [500_000]
+    assert get(server, tmp_path / "a.bin").startswith("not checked")  # said by the end of the chunks alone
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_what_was_checked_is_told(server: Server, tmp_path: Path) -> None:
+    assert get(server, tmp_path / "a.bin", md5=hashlib.md5(CONTENT).hexdigest()) == "md5 as published"
+    assert get(server, tmp_path / "b.bin").startswith("as long as the server says")
+    server.has_lengths = False
+    assert get(server, tmp_path / "c.bin").startswith("not checked")
+    for name in "abc":
+        assert (tmp_path / f"{name}.bin").read_bytes() == CONTENT
 
 
 def test_later_is_waited_for_and_no_is_taken_for_no(server: Server, tmp_path: Path) -> None:
@@ -241,6 +300,58 @@ def test_parts_are_fetched_checked_and_unpacked_once(
     download.main(words)
     assert [path for path, _ in server.requests] == ["/md5sum.txt"]
     assert capsys.readouterr().out.count("is unpacked in") == 2
+    shutil.rmtree(tmp_path / "LibriSpeech" / "dev-clean")
+    download.main(words)
+    printed = capsys.readouterr().out
+    assert (
+        printed.count("is unpacked in") == 1 and f"delete {tmp_path}/.test-clean.tar.gz.unpacked" in printed
+    )
+    assert f"dev-clean.tar.gz: was unpacked in {tmp_path}, and is not there any more" in printed
+    assert (tmp_path / "LibriSpeech" / "dev-clean" / "1" / "2" / "1-2.trans.txt").exists()
+
+
+def flip(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
+def damaged(how: str) -> bytes:
+    """An archive of three files of noise, with something wrong in its middle or at its end."""
+    noise = random.Random(1).randbytes(90_000)
+    whole = archive({f"x/{number}": noise[number * 30_000 :][:30_000] for number in range(3)})
+    if how == "header":  # of the second file: packed again, with the checksum of what it was
+        tar = gzip.decompress(whole)
+        packed = gzip.compress(flip(tar, tar.index(b"x/1")), 0)
+        return packed[:-8] + whole[-8:]
+    if how == "stream":  # the middle of what is packed
+        return flip(whole, len(whole) // 2)
+    return whole[:-100] if how == "cut off" else flip(whole, len(whole) - 6)
+
+
+@pytest.mark.parametrize("how", ["header", "stream", "cut off", "checksum"])
+def test_a_damaged_archive_leaves_nothing(
+    server: Server, tmp_path: Path, download: ModuleType, how: str
+) -> None:
+    server.files["/librispeech_finetuning.tgz"] = damaged(how)  # of those without a published checksum
+    words = ["libri_light", "--out", str(tmp_path), "--address", server.address]
+    for _ in range(2):  # it is not taken for done the second time
+        with pytest.raises(
+            DataError, match=r"librispeech_finetuning.tgz: cannot be unpacked: .*; delete it, and"
+        ):
+            download.main(words)
+        assert [path.name for path in tmp_path.iterdir()] == ["librispeech_finetuning.tgz"]
+
+
+def test_a_damaged_archive_that_is_there_is_told_by_its_checksum(
+    server: Server, tmp_path: Path, download: ModuleType
+) -> None:
+    right = archive({"LibriSpeech/a": b"x"})
+    publish(server, "dev-clean", right)
+    (tmp_path / "dev-clean.tar.gz").write_bytes(right[:-1])
+    words = ["librispeech", "--out", str(tmp_path), "--address", server.address, "--files", "dev-clean"]
+    sums = f"its md5 is {hashlib.md5(right[:-1]).hexdigest()}, and the publisher says {hashlib.md5(right).hexdigest()}"
+    with pytest.raises(DataError, match=sums):
+        download.main(words)
+    assert [path.name for path in tmp_path.iterdir()] == ["dev-clean.tar.gz"]
 
 
 def test_a_file_without_a_published_checksum_stops_where_others_have_one(

@@ -102,6 +102,11 @@ def test_too_little_speech_and_odd_amounts_are_errors(train: DataDir) -> None:
     for amount in ("10", "0h", "1.5h", "h"):
         with pytest.raises(DataError, match="is no amount of speech; write 10min or 3h"):
             draw_few(train, [amount])
+    write_table(train.path.parent / "text_only" / "text", {"a": "b"})
+    with pytest.raises(
+        DataError, match=r"text_only: is text alone, and amounts are of speech; draw from a set"
+    ):
+        draw_few(DataDir(train.path.parent / "text_only"), ["1min"])
     write_table(train.path / "utt2dur", dict.fromkeys(UTTS, "90.0"))
     with pytest.raises(DataError, match="the first utterance of the draw is longer than 1min"):
         draw_few(DataDir(train.path), ["1min"])

@@ -113,6 +113,15 @@ def test_counts_unlike_the_release_are_told_with_both(
     assert "warning: train has 3 intents, and the release 31" in printed
 
 
+def test_counts_are_told_before_the_audio_is_read(
+    corpus: Path, prepare: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    min(corpus.rglob("*.wav")).unlink()
+    with pytest.raises(DataError, match="missing audio"):
+        prepare(corpus)
+    assert "warning: dev has 1 utterances, and the release 3,118" in capsys.readouterr().out
+
+
 def test_speaker_in_two_sets_is_told(
     corpus: Path, prepare: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -268,6 +269,10 @@ def test_a_missing_part_is_told(corpus: Path, prepare: Callable[..., Path]) -> N
         DataError, match=r"has no part train-clean-360 \(it has: dev-clean .*\); unpack train-c"
     ):
         prepare("--train", "train-clean-360")
+    (corpus / "LibriSpeech" / "test-clean").rename(corpus / "LibriSpeech" / "moved")  # it would be told later
+    for option in ("--text", "--train_list"):
+        with pytest.raises(ConfigError, match=f"{option} {corpus}/nowhere: there is no such file"):
+            prepare(option, corpus / "nowhere")
     with pytest.raises(DataError, match=r"utils/download.py librispeech fetches it"):
         prepare("--corpus", corpus / "nowhere")
 
@@ -278,15 +283,26 @@ def test_a_missing_part_is_told(corpus: Path, prepare: Callable[..., Path]) -> N
         (["--train_hours", "1", "--train_list", "x"], "both say what train is"),
         (["--sets", "dev"], "--sets dev: is a folder of its own"),
         (["--train", "../x"], "is no name of a part"),
-        (["--text_share", "0"], "0 < share <= 1"),
+        (["--text", "{corpus}/SPEAKERS.TXT", "--text_share", "0"], "0 < share <= 1"),
+        (["--text_share", "0.1"], "--text_share: is of --text, which is not given"),
+        (["--text_max_characters", "10"], "--text_max_characters: is of --text, which is not given"),
+        (["--libri_light_amount", "1h"], "--libri_light_amount: is of --libri_light, which is not given"),
+        (
+            ["--libri_light", "x", "--train", "train-clean-100"],
+            "--train and --libri_light: both say what train",
+        ),
+        (["--train", "train-clean-100", "dev-clean"], "--train dev-clean: is in --dev or --sets, too"),
+        (["--train", "test-other"], "--train test-other: is in --dev or --sets, too"),
+        (["--text_parts", "test-clean"], "--text_parts test-clean: is in --dev or --sets, too"),
+        (["--sets", "train-clean-100"], "--train train-clean-100: is in --dev or --sets, too"),
         (["--train_hours", "-1"], "--train_hours -1: give a number above 0"),
     ],
 )
 def test_options_that_contradict_are_told(
-    prepare: Callable[..., Path], options: list[str], message: str
+    corpus: Path, prepare: Callable[..., Path], options: list[str], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        prepare(*options)
+        prepare(*(option.format(corpus=corpus / "LibriSpeech") for option in options))
 
 
 def test_the_corpus_is_never_written_to(corpus: Path, prepare: Callable[..., Path]) -> None:
@@ -316,7 +332,8 @@ def test_a_list_of_ids_or_paths_chooses_what_to_learn_from(
         DataError, match=r"10h.txt:2: '20-205-0000' is not in train-clean-100 \(1 such\); name"
     ):
         prepare("--train_list", chosen)
-    assert len(DataDir(prepare("--train_list", chosen, "--train", *TREE) / "train").utts) == 2
+    both = ["--train", "train-clean-100", "train-other-500"]
+    assert len(DataDir(prepare("--train_list", chosen, *both) / "train").utts) == 2
     chosen.write_text("\n")
     with pytest.raises(DataError, match="holds no id"):
         prepare("--train_list", chosen)
@@ -366,6 +383,28 @@ def test_libri_lights_parts(corpus: Path, prepare: Callable[..., Path], amount: 
     assert data.utts == tuple(f"70-{number}-0000" for number in range(count))
     assert (out / "train" / "origin.txt").read_text() == f"Libri-light's {amount}\n"
     assert not check_data_dir(out / "train").problems
+
+
+def test_what_is_learnt_from_is_in_no_other_set_under_whatever_name(
+    corpus: Path, prepare: Callable[..., Path]
+) -> None:
+    root = corpus.parent / "librispeech_finetuning"
+    for folder in ("1h/0", "9h"):
+        write_chapter(root / folder / "clean" / "70" / folder[0], {"0000": (1600, "A")})
+    write_chapter(root / "9h" / "clean" / "1272" / "128104", {"0000": (1600, "A")})  # of dev-clean
+    light = ["--libri_light", root]
+    with pytest.raises(
+        DataError, match=r"'1272-128104-0000' is learnt from \(Libri-light's 10h\), and is at .*dev-c"
+    ):
+        prepare(*light)
+    others = ["--dev", "dev-other", "--sets", "test-clean"]
+    assert "1272-128104-0000" in DataDir(prepare(*light, *others) / "train").utts
+    assert len(DataDir(prepare(*light, "--libri_light_amount", "1h") / "train").utts) == 1
+    shutil.copytree(corpus / "LibriSpeech" / "dev-clean", corpus / "LibriSpeech" / "dev-clean-2")
+    with pytest.raises(DataError, match=r"is learnt from \(all of dev-clean-2\).* \(1 such in dev-clean\)"):
+        prepare("--train", "dev-clean-2")
+    with pytest.raises(DataError, match=r"is learnt from \(--text_parts\)"):
+        prepare("--text_parts", "dev-clean-2")
 
 
 def test_libri_light_that_is_not_whole_is_told(corpus: Path, prepare: Callable[..., Path]) -> None:
@@ -462,8 +501,28 @@ def test_text_that_breaks_off_is_told(corpus: Path, prepare: Callable[..., Path]
     with pytest.raises(DataError, match=r"lm.txt.gz: cannot be read: .*; give UTF-8 text, plain or gzipped"):
         prepare("--text", path)
     assert not (corpus.parent / "data").exists()
+    path.write_bytes(whole[:20] + bytes(byte ^ 0xFF for byte in whole[20:]))
+    with pytest.raises(DataError, match=r"lm.txt.gz: cannot be read: .*decompressing"):
+        prepare("--text", path)
     path.write_bytes(gzip.compress(b"123\n"))
-    with pytest.raises(DataError, match=r"lm.txt.gz: no sentence of 1 is left"):
+    for words, message in (
+        (
+            ["--text", path],
+            r"lm.txt.gz: no sentence of 1 is left \(1: characters that .*\); give others: lines of l",
+        ),
+        (["--text", path, "--text_share", "1e-9"], r"\(1: not drawn\); draw a larger share"),
+        (
+            ["--text_parts", "train-clean-100"],
+            r"\(4: in train as speech\); give .* transcripts that are not learnt",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            prepare(*words)
+    path.write_bytes(gzip.compress(b"a b\n"))
+    with pytest.raises(DataError, match=r"\(1: too long\); .*allow more characters"):
+        prepare("--text", path, "--text_max_characters", "2")
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(DataError, match=r"lm.txt.gz: holds no line; give sentences"):
         prepare("--text", path)
 
 

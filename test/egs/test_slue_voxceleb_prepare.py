@@ -39,7 +39,7 @@ def corpus(tmp_path: Path) -> Path:
         "fine-tune": (
             'id10010_abc_00001 | i said "yes | id10010 | fine-tune | Positive | 0.5 | 1.2501',
             "id10010_abc_00002 | it's,  well fine. | id10010 | fine-tune | Neutral | 0.0 | 1.5",
-            "id10011_abc_00001 | no | id10011 | fine-tune | Negative | 0.29 | 0.58",
+            "id10011_abc_00001 | no | id10011 | fine-tune | Negative | 2.01 | 4.02",
             "id10011_abc_00002 | both | id10011 | fine-tune | <mixed> | 0.1 | 0.6",
             "id10011_abc_00003 | either | id10011 | fine-tune | Disagreement | 0.1 | 0.6",
             "id10011_abc_00004 | neither | id10011 | fine-tune | None | 0.1 | 0.6",
@@ -56,7 +56,8 @@ def corpus(tmp_path: Path) -> Path:
         blind = part == "test"
         write_table(root / f"slue-voxceleb_{part}{'_blind' * blind}.tsv", BLIND if blind else HEADER, *lines)
         for line in lines:
-            soundfile.write(root / f"{part}_raw" / f"{line.split(' ')[0]}.flac", ramp(1.5), RATE)
+            seconds = 4.5 if "4.02" in line else 1.5
+            soundfile.write(root / f"{part}_raw" / f"{line.split(' ')[0]}.flac", ramp(seconds), RATE)
     return root
 
 
@@ -86,10 +87,10 @@ def test_the_tables_are_those_written_by_hand(prepare: Callable[..., Path], corp
     table = f"{corpus}/slue-voxceleb_fine-tune.tsv"
     assert tables(data / "train") == {
         "wav.scp": f"{one} {raw}/{one}.flac\n{two} {raw}/{two}.flac\n{three} {raw}/{three}.flac\n",
-        "segments": f"{one} {one} 0.5 1.2501\n{two} {two} 0.0 1.5\n{three} {three} 0.29 0.58\n",
+        "segments": f"{one} {one} 0.5 1.2501\n{two} {two} 0.0 1.5\n{three} {three} 2.01 4.02\n",
         "utt2spk": f"{one} id10010\n{two} id10010\n{three} id10011\n",
-        "utt2num_samples": f"{one} 12002\n{two} 24000\n{three} 4640\n",
-        "utt2dur": f"{one} 0.7501\n{two} 1.5000\n{three} 0.2900\n",
+        "utt2num_samples": f"{one} 12002\n{two} 24000\n{three} 32160\n",
+        "utt2dur": f"{one} 0.7501\n{two} 1.5000\n{three} 2.0100\n",
         "text": f"{one} i said \"yes\n{two} it's, well fine.\n{three} no\n",
         "sentiment": f"{one} Positive\n{two} Neutral\n{three} Negative\n",
         "left_out.txt": f"id10011_abc_00002 sentiment <mixed> ({table}:5)\n"
@@ -104,9 +105,10 @@ def test_the_tables_are_those_written_by_hand(prepare: Callable[..., Path], corp
 
 def test_audio_is_cut_by_seconds_out_of_the_raw_recordings(prepare: Callable[..., Path]) -> None:
     train = DataDir(prepare() / "train")
-    for utt, first, last in (("id10010_abc_00001", 8000, 20002), ("id10011_abc_00001", 4640, 9280)):
+    # 2.01 s and 4.02 s are a hair less than samples 32160 and 64320, as floats are: the nearest are meant, not those before.
+    for utt, first, last in (("id10010_abc_00001", 8000, 20002), ("id10011_abc_00001", 32160, 64320)):
         wave = train.load_wave(utt, RATE)
-        assert (wave * 32768).round().astype(int).tolist() == ramp(1.5)[first:last].tolist()
+        assert (wave * 32768).round().astype(int).tolist() == ramp(4.5)[first:last].tolist()
         assert train.measure(utt) == (last - first, RATE)
 
 
@@ -247,6 +249,28 @@ def test_a_row_that_cannot_be_stops_with_file_and_line(
     assert not (tmp_path / "data").exists()
 
 
+def test_rows_that_tell_no_part_of_their_recording_are_left_out_and_listed(
+    prepare: Callable[..., Path], corpus: Path
+) -> None:
+    rows = [
+        "u | a | s | dev | Neutral | {} | {}".format(*times) for times in ((0.5, 0.5), (1.5, 2), (0, "None"))
+    ]
+    rows = [row.replace("u", f"u{number}", 1) for number, row in enumerate(rows)]
+    write_table(
+        corpus / "slue-voxceleb_dev.tsv", HEADER, *rows, "id10020_abc_00001 | a | s | dev | Neutral | 0 | 1"
+    )
+    for number in range(3):
+        soundfile.write(corpus / "dev_raw" / f"u{number}.flac", ramp(1.5), RATE)
+    with pytest.raises(DataError, match=r"dev.tsv:2: .*0 <= start < end, in seconds, or leave .* --fix true"):
+        prepare()
+    data = prepare("--fix", "true")
+    assert DataDir(data / "dev").utts == ("id10020_abc_00001",)
+    reasons = [reason.partition(" (")[0] for reason in read_dropped(data / "dev").values()]
+    bad = "its times are no part of a recording"
+    assert reasons == [bad, "starts after the end of its recording", bad]
+    assert not check_data_dir(data / "dev").problems
+
+
 def test_what_is_missing_is_named(prepare: Callable[..., Path], corpus: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -255,6 +279,8 @@ def test_what_is_missing_is_named(prepare: Callable[..., Path], corpus: Path, tm
     ):
         prepare(of=empty)
     prepare(of=corpus.parent)
+    with pytest.raises(ConfigError, match="--test_table /none.tsv: there is no such file"):
+        prepare("--test_table", "/none.tsv")
     (corpus / "dev_raw").rename(corpus / "dev")
     with pytest.raises(
         DataError, match="dev_raw: there is no such folder; expected the recordings, <id>.flac"

@@ -216,6 +216,21 @@ def test_entities_that_cannot_be_stop_with_file_and_line(
     assert not (tmp_path / "data").exists()
 
 
+def test_rows_with_entities_that_cannot_be_are_left_out_and_listed(
+    prepare: Callable[..., Path], corpus: Path, tmp_path: Path
+) -> None:
+    write_table(
+        corpus / "slue-voxpopuli_dev.tsv", row("d:0", "yes", "[['ORG', 0, 9]]"), row("d:1", "yes", "None")
+    )
+    with pytest.raises(DataError, match=r"dev.tsv:2: .* inside of it, or leave such rows out by --fix true"):
+        prepare()
+    data = prepare("--fix", "true")
+    assert DataDir(data / "dev").utts == ("d:1",)
+    table = f"{corpus.resolve()}/slue-voxpopuli_dev.tsv"
+    assert read_dropped(data / "dev") == {"d:0": f"its entities are not inside of its text ({table}:2)"}
+    assert not check_data_dir(data / "dev").problems
+
+
 def test_a_missing_recording_stops_with_its_row(prepare: Callable[..., Path], corpus: Path) -> None:
     (corpus / "dev" / "d:1.ogg").unlink()
     with pytest.raises(DataError, match=r"slue-voxpopuli_dev.tsv:2: utterance 'd:1': .*missing audio"):
@@ -250,12 +265,59 @@ def test_times_of_entities_and_words_are_those_of_nel(prepare: Callable[..., Pat
     assert not check_data_dir(folder).problems
 
 
+def test_records_of_nel_may_be_lists_of_objects(prepare: Callable[..., Path], tmp_path: Path) -> None:
+    record = json.loads(
+        nel_record("d:1", "yes minister", [("PERSON", 4, 8, 0.3, 0.6), ("ORG", 0, 3, 0, 0.3)])
+    )
+    path = tmp_path / "columns.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    of_columns = tables(prepare("--nel_dev", str(path)) / "dev_nel")
+    for key in ("ne_timestamps", "word_timestamps"):
+        names, columns = record[key].keys(), record[key].values()
+        record[key] = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    path.write_text(json.dumps(record) + "\n")
+    assert tables(prepare("--nel_dev", str(path)) / "dev_nel") == of_columns
+
+
+def test_records_of_nel_with_labels_that_cannot_be_are_left_out_and_listed(
+    prepare: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "validation.jsonl"
+    bad = (
+        nel_record("d:2", "yes", [("PERSON", 0, 3, 0.3, None)]),
+        nel_record("d:3", "a", [("ORG", None, 3, 0, 1)]),
+    )
+    path.write_text("\n".join([nel_record("d:1", "yes", [("PERSON", 0, 3, 0, 1)]), *bad]))
+    with pytest.raises(
+        DataError, match=r"jsonl:2: ne_timestamps: end_sec None is no time.*, or leave such rows"
+    ):
+        prepare("--nel_dev", str(path))
+    folder = prepare("--nel_dev", str(path), "--fix", "true") / "dev_nel"
+    assert DataDir(folder).utts == ("d:1",)
+    assert read_dropped(folder) == {
+        "d:2": f"it lacks times ({path}:2)",
+        "d:3": f"its entities are not inside of its text ({path}:3)",
+    }
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
         ('{"id": "d:1"}', "no 'text'; expected a record of vp_nel"),
         (nel_record("d:1", "yes", [("PERSON", 2, 8, 0.3, 0.6)]), "'PERSON' at 2, 8 characters: not inside"),
-        (nel_record("d:1", "yes", [("PERSON", 0, 3, -1, 0.6)]), "-1 is no time in seconds"),
+        (
+            nel_record("d:1", "yes", [("PERSON", 0, 3, -1, 0.6)]),
+            "ne_timestamps: start_sec -1 is no time in seconds",
+        ),
+        (
+            '{"id": "d:1", "text": "a", "ne_timestamps": {"ne_label": []}}',
+            "ne_timestamps: no 'start_char_idx'; expec",
+        ),
+        (
+            '{"id": "d:1", "text": "a", "ne_timestamps": [{"start_sec": 1}]}',
+            "ne_timestamps: no 'ne_label'; expec",
+        ),
+        ('{"id": "d:1", "text": "a", "ne_timestamps": 1}', "ne_timestamps: 1; expected an object of columns"),
     ],
 )
 def test_records_of_nel_that_cannot_be_stop_with_file_and_line(

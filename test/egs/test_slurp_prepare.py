@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -331,12 +332,53 @@ def test_everything_in_one_folder(corpus: Path, prepare: Callable[..., Path], tm
     assert len(DataDir(out / "train").utts) == 6 and not (out / "text_lm").exists()
 
 
+def test_audio_of_another_corpus_beside_is_not_taken(
+    corpus: Path, prepare: Callable[..., Path], load_prepare: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    flat = tmp_path / "one" / "two" / "flat"
+    flat.parent.mkdir(parents=True)
+    (corpus / "dataset" / "slurp").rename(flat)
+    (corpus / "audio").rename(tmp_path / "one" / "audio")  # two folders up, as in the repository
+    with pytest.raises(ConfigError, match=f"there is no {flat}/slurp_real; unpack"):
+        prepare(flat)
+    module = load_prepare("slurp")
+    config = module.PrepareConfig(corpus=Path("/slurp"), out=tmp_path / "data")
+    with pytest.raises(ConfigError, match="there is no /slurp/slurp_real; unpack"):
+        module.find_audio(config, Path("/slurp"), "slurp_real")
+
+
 def test_audio_may_lie_elsewhere(corpus: Path, prepare: Callable[..., Path], tmp_path: Path) -> None:
     (corpus / "audio").rename(tmp_path / "zenodo")
     with pytest.raises(ConfigError, match=r"slurp_real.tar.gz of zenodo.org/record/4274930.*--audio"):
         prepare(corpus)
     out = prepare(corpus, "--audio", str(tmp_path / "zenodo"))
     assert read_table(out / "dev" / "wav.scp")["audio-51"].startswith(str(tmp_path.resolve() / "zenodo"))
+
+
+def test_recordings_of_a_record_whose_entities_are_at_no_tokens_are_left_out_and_listed(
+    corpus: Path, prepare: Callable[..., Path]
+) -> None:
+    bad = record(10, "wake me", "audio-11-headset.flac audio-11.flac", entities=(("time", [1, 2]),))
+    write_records(corpus, "train", [bad, *RECORDS["train"][1:]])
+    with pytest.raises(
+        DataError, match=r"train.jsonl:1: .*give the record as released, or leave .*--fix true"
+    ):
+        prepare(corpus)
+    out = prepare(corpus, "--fix", "true")
+    place = f"{corpus.resolve()}/dataset/slurp/train.jsonl:1"
+    reason = f"an entity's `span` does not tell places in `tokens` ({place})"
+    assert read_dropped(out / "train") == dict.fromkeys(("audio-11", "audio-11-headset"), reason)
+    assert len(DataDir(out / "train").utts) == 3
+    assert "slurp-10" not in read_table(out / "text_only" / "text")
+
+
+def test_counts_are_told_before_the_audio_is_read(
+    corpus: Path, prepare: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (corpus / "audio" / "slurp_real" / "audio-61.flac").unlink()
+    with pytest.raises(DataError, match="missing audio"):
+        prepare(corpus)
+    assert "warning: test has 1 sentences, and the release 2,974" in capsys.readouterr().out
 
 
 def test_counts_unlike_the_release_are_told_with_both(
@@ -407,6 +449,31 @@ def test_spoken_text_knows_where_its_characters_come_from() -> None:
 def test_token_that_is_not_in_the_sentence_does_not_move_the_others() -> None:
     assert place_tokens("near grass market now", ["near", "grassmarket", "now"]) == [(0, 4), None, (18, 21)]
     assert place_tokens("İ at", ["İ", "at"])[1] == (2, 4)
+    # Nor does one that is missing at its place, and is there later as a part of another.
+    places = place_tokens("what is on tv", ["what", "o", "is", "on", "tv"])
+    assert places == [(0, 4), None, (5, 7), (8, 10), (11, 13)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_as_many_characters_of_tokens_are_placed_as_can_be(seed: int) -> None:
+    draw = random.Random(seed)
+    sentence = "".join(draw.choice("ab ") for _ in range(draw.randrange(12)))
+    tokens = ["".join(draw.choice("ab") for _ in range(draw.randrange(3))) for _ in range(draw.randrange(6))]
+
+    def best(number: int, position: int) -> int:  # of all ways
+        if number == len(tokens):
+            return 0
+        token = tokens[number]
+        starts = [at for at in range(position, len(sentence)) if token and sentence.startswith(token, at)]
+        ways = [len(token) + best(number + 1, at + len(token)) for at in starts]
+        return max([best(number + 1, position), *ways])
+
+    places = place_tokens(sentence, tokens)
+    known = [place for place in places if place is not None]
+    assert sum(end - start for start, end in known) == best(0, 0)
+    assert all(before[1] <= after[0] for before, after in zip(known, known[1:], strict=False))
+    for token, place in zip(tokens, places, strict=True):
+        assert place is None or sentence[place[0] : place[1]] == token
 
 
 def test_references_are_those_of_the_official_scorer(corpus: Path, prepare: Callable[..., Path]) -> None:

@@ -207,6 +207,9 @@ def test_domains_may_be_chosen(corpus: Path, prepare: Callable[..., Path]) -> No
     ]
     with pytest.raises(ConfigError, match="--domains cooking: STOP has alarm event"):
         prepare(corpus, "--domains", "cooking")
+    seen = r"train.tsv: has no row of the domain reminder or event \(it has alarm music\); name others"
+    with pytest.raises(DataError, match=seen):
+        prepare(corpus, "--domains", "reminder", "event")
 
 
 def test_missing_column_file_and_audio_are_named(

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Derive the data directories of Fluent Speech Commands from the corpus as released, which is only read.
 
     local/prepare.py --corpus ~/corpora/fluent_speech_commands_dataset --out data
@@ -11,6 +12,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "utils"))
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.config import parse_config
 from stxlib.data.corpus_set import count_text, distinct_text, find_corpus, write_sets
@@ -47,11 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         warnings.append(
             f"warning: {len(shared)} speakers of train are in dev or test as well; none are in the release"
         )
-    sets["text_only"] = distinct_text(sets["train"])
-    summaries = write_sets(sets, config.out, fix=config.fix)
     for warning in filter(None, warnings):
-        print(warning)
-    for summary in summaries:
+        print(warning, flush=True)
+    sets["text_only"] = distinct_text(sets["train"])
+    for summary in write_sets(sets, config.out, fix=config.fix):
         print(summary)
 
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Derive the data directories of SLURP from the corpus as released, which is only read.
 
     local/prepare.py --corpus ~/corpora/slurp --out data
@@ -15,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "utils"))
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.config import parse_config
 from stxlib.data.corpus_set import CorpusSet, count_text, find_corpus
@@ -58,7 +62,7 @@ class PrepareConfig:
     speakers: bool = True
     "take speakers from metadata.json; false: each recording counts as a speaker of its own"
     fix: bool = False
-    "leave out rows whose audio is missing or broken, and list them, in place of stopping"
+    "leave out rows whose audio is missing or broken, or with entities at no tokens, and list them, in place of stopping"
 
     def __post_init__(self) -> None:
         if not self.microphones:
@@ -76,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = {"train": train, "devel": "devel", "test": "test"}
     if config.synthetic != "none":
         names["train_synthetic"] = "train_synthetic"
-    sentences = {name: read_slurp_jsonl(folder / f"{file}.jsonl") for name, file in names.items()}
+    sentences = {
+        name: read_slurp_jsonl(folder / f"{file}.jsonl", fix=config.fix) for name, file in names.items()
+    }
     notes = check_counts(sentences)
     speakers = read_speakers(folder / "metadata.json") if config.speakers else {}
     sets = recordings_of(config, folder, sentences, speakers)
@@ -86,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     sets["text_only"] = text_of([*sentences["train"], *sentences.get("train_synthetic", [])])
     held_out = {sentence.text for name in ("devel", "test") for sentence in sentences[name]}
+    for note in notes:
+        print(note, flush=True)
     lm_text = folder.parent / "lm" / "lm.txt"
     if folder.match(REPOSITORY) and lm_text.is_file():
         sets["text_lm"] = read_lm_text(lm_text, held_out)
@@ -94,8 +102,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if config.by_microphone:
             written += [part for name in ("dev", "test") for part in by_microphone(draft / name)]
         summaries = [data.summary() for data in written]
-    for note in notes:
-        print(note)
     for summary in summaries:
         print(str(summary).replace(str(draft), str(config.out)))
 
@@ -135,7 +141,9 @@ def recordings_of(
 
 def find_audio(config: PrepareConfig, folder: Path, name: str) -> Path:
     """The folder slurp_real or slurp_synth. Raises ConfigError where there is none."""
-    roots = [config.audio] if config.audio else [folder.parents[1] / "audio", folder]
+    roots = [config.audio or folder]
+    if config.audio is None and folder.match(REPOSITORY):
+        roots.insert(0, folder.parents[1] / "audio")
     for root in roots:
         if (root / name).is_dir():
             return (root / name).resolve()

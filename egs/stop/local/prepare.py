@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Derive the data directories of STOP from the corpus as released, which is only read.
 
     local/prepare.py --corpus ~/corpora/stop --out data
@@ -12,6 +13,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "utils"))
+import in_environment  # noqa: F401, before what it makes sure of
 
 from stxlib.config import parse_config
 from stxlib.data.corpus_set import distinct_text, find_corpus, write_sets
