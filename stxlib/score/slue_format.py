@@ -37,8 +37,6 @@ def read_slue(path: Path, streams: Sequence[str]) -> Labels:
     """Streams `text`, `entities` and `sentiment`, of the columns that there are.
 
     The text of VoxPopuli is cleaned as the toolkit does before it counts word errors: `.;?!` removed, blanks squeezed.
-    Fillers are compared without punctuation and without a blank before an apostrophe, as half of the toolkit splits
-    there and half does not.
     Raises DataError naming path and line.
     """
     rows = _rows(path)
@@ -138,20 +136,12 @@ def _literal(cell: str, place: str) -> Sequence[object]:
 def _entity(item: object, row: Row, place: str) -> Entity:
     match item:
         case [str(tag), str(phrase)]:
-            return Entity(tag, clean_filler(phrase))
+            return Entity(tag, phrase)
         case [str(tag), int(start), int(length)] if start >= 0 and length > 0:
             text = row.get("normalized_text", "")
             if start + length > len(text):
                 raise DataError(
                     f"{place}: {item} lies outside of the {len(text)} characters of normalized_text"
                 )
-            return Entity(tag, clean_filler(text[start : start + length]))
+            return Entity(tag, text[start : start + length])
     raise DataError(f"{place}: {item!r}; expected ['TAG', 'phrase'] or ['TAG', start, length]")
-
-
-def clean_filler(phrase: str) -> str:
-    """A phrase as it is compared: no `.,!?;`, no apostrophe at the end of a word, blanks squeezed, `europe 's` as
-    `europe's`.
-    """
-    words = [word.removesuffix("'") for word in re.sub(r"[.,!?;]", "", phrase).split()]
-    return " ".join(word for word in words if word).replace(" '", "'")

@@ -2,13 +2,15 @@
 
 An entity is right when the sentence has one of the same tag with exactly the same phrase; the n-th copy of an entity
 needs an n-th copy on the other side; the order says nothing. For label-F1 the phrase does not count. Raw OntoNotes tags
-are mapped to the combined ones before they are compared, and the tags that have none are left out.
+are mapped to the combined ones before they are compared, and the tags that have none are left out. Phrases of both sides,
+from whatever file, are compared as `clean_filler` leaves them.
 
 Source: slue-toolkit, `eval_w2v_ner.py` and `eval_utils.py`.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +132,15 @@ def tagged_entities(line: str, symbols: Mapping[str, str] = RAW_SYMBOLS) -> list
     return found
 
 
+def clean_filler(phrase: str) -> str:
+    """A phrase as it is compared: no `.,!?;`, no apostrophe at the end of a word, blanks squeezed, `europe 's` as `europe's`.
+
+    The toolkit makes its NER files so, of both sides, and leaves some of that in its texts.
+    """
+    words = [word.removesuffix("'") for word in re.sub(r"[.,!?;]", "", phrase).split()]
+    return " ".join(word for word in words if word).replace(" '", "'")
+
+
 def chosen(entities: Iterable[Found], *, tags: TagSet, label_only: bool = False) -> list[Found]:
     """What of the entities counts: tags mapped (combined), those without a combined tag left out, phrases dropped
     (label_only). A tag that SLUE does not have is kept as it is.
@@ -161,6 +172,8 @@ def sentence_tallies(reference: Iterable[Numbered], prediction: Iterable[Numbere
 
 def score_slue_ner(inputs: Inputs) -> Scored:
     """F1 and label-F1 of the stream `entities`: micro and macro on combined tags, micro on the tags as they are.
+
+    Phrases are cleaned by `clean_filler` on both sides.
 
     Details: per_label (combined), labels_only (phrases do not count), raw (both on the tags as they are), left_out
     (reference tags without a combined one, and how often). Writes `utterances.slue_ner.jsonl`.
@@ -235,7 +248,7 @@ def _entities(value: str, where: object, utt: str) -> list[Found]:
     if not value:
         return []
     try:
-        return [(entity.type, entity.filler) for entity in read_entities(value)]
+        return [(entity.type, clean_filler(entity.filler)) for entity in read_entities(value)]
     except ValueError as error:
         raise DataError(f"{where}: the entities of {utt}: {error}") from None
 

@@ -15,6 +15,7 @@ from stxlib.score.metric import Inputs, Scored
 from stxlib.score.slue_ner import (
     NerScores,
     chosen,
+    clean_filler,
     ner_scores,
     ner_scores_of_lines,
     numbered,
@@ -177,6 +178,36 @@ def test_other_types_stay_and_five_are_left_out(tmp_path: Path) -> None:
     assert value(scored, "ner_raw_f1") == pytest.approx(100 * 2 / 5)
     assert scored.details["left_out"] == {"FAC": 1}
     assert "1 FAC" in scored.notes[-1]
+
+
+def test_fillers_are_compared_clean() -> None:
+    assert clean_filler(" europe 's  u.s. ") == "europe's us"
+    assert clean_filler("members' , states") == "members states"
+
+
+def test_phrases_are_cleaned_in_every_format(tmp_path: Path) -> None:
+    """What is decoded without a mistake scores 100 against the release's table, and against a data directory."""
+    text = "on march 3, 2015 the members' europe's u.s. visit"
+    phrases = ["march 3, 2015", "europe's u.s."]
+    kinds = dict(zip(phrases, ["DATE", "GPE"], strict=True))
+    offsets = [[kind, text.index(phrase), len(phrase)] for phrase, kind in kinds.items()]
+    table = tmp_path / "vp.tsv"
+    table.write_text(f"id\tnormalized_text\tnormalized_ner\na\t{text}\t{offsets}\n")
+    decoded = write_entities(tuple(Entity(kind, phrase) for phrase, kind in kinds.items()))
+    inputs = make(tmp_path, {"a": decoded}, {"a": decoded})
+    said = write_entities((Entity("DATE", "march 3 2015"), Entity("GPE", "europe 's us")))
+    write_table(tmp_path / "spoken/entities", {"a": said})
+    for ref, hyp in (
+        (table, inputs.hyp),
+        (inputs.ref, tmp_path / "spoken"),
+        (tmp_path / "spoken", inputs.hyp),
+    ):
+        scored = score_slue_ner(Inputs(ref=ref, hyp=hyp))
+        assert value(scored, "ner_f1") == value(scored, "ner_raw_f1") == 100
+        assert json.loads(scored.files["utterances.slue_ner.jsonl"])["correct"]
+    wrong = write_entities((Entity("DATE", "march 4, 2015"), Entity("GPE", "europe's u.s.")))
+    write_table(tmp_path / "wrong/entities", {"a": wrong})
+    assert value(score_slue_ner(Inputs(ref=table, hyp=tmp_path / "wrong")), "ner_f1") == 50
 
 
 def test_figures_of_resampled_sets(tmp_path: Path) -> None:
