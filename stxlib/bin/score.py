@@ -25,7 +25,7 @@ from stxlib.score.labels import Format
 from stxlib.score.metric import Inputs
 from stxlib.score.metrics import METRICS, STREAMS, Metric, PairMetric
 from stxlib.score.score_json import Entry, score_entry, write_scores
-from stxlib.score.slue import score_slue
+from stxlib.score.slue import absent_parts, score_slue
 from stxlib.score.table import percentage, span, text_table, title
 
 _MANY_COUNTS = 10  # more are for score.json alone
@@ -52,7 +52,7 @@ class ScoreConfig:
     allow_missing: bool = False
     "score an utterance without a prediction as the metric's official script does, in place of stopping: slurp leaves it out, the others take it as empty"
     skip_absent: bool = False
-    "leave out, with a line, the metrics whose label streams --ref or --hyp (data directories) does not have"
+    "leave out, with a line, the metrics whose label streams --ref or --hyp (data directories) does not have, and slue where a part is absent"
     draws: int = 1000
     "resampled sets for the 95 % intervals"
     seed: int = 1
@@ -85,14 +85,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = parse_config(ScoreConfig, argv, prog="stxlib.bin.score", description=description).config
     entries: dict[str, Entry] = {}
     for metric in config.metric:
-        if metric == "slue":
-            entries[metric] = score_slue(config.parts)
-        elif lacking := absent(config, metric):
+        if lacking := absent(config, metric):
             print(f"{metric}: not scored: {lacking}")
+        elif metric == "slue":
+            entries[metric] = score_slue(config.parts)
         else:
             entries[metric] = score(config, metric)
     if not entries:
-        print(f"nothing to score of {config.hyp}")
+        print("nothing to score" + (f" of {config.hyp}" if config.hyp else ""))
         return
     path = write_scores(config.out, entries)
     for entry in entries.values():
@@ -100,10 +100,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"written: {path}")
 
 
-def absent(config: ScoreConfig, metric: PairMetric) -> str | None:
+def absent(config: ScoreConfig, metric: Metric) -> str | None:
     """What is missing for a metric that may be left out; None where nothing is."""
     if not config.skip_absent:
         return None
+    if metric == "slue":
+        return absent_parts(config.parts)
     streams = STREAMS[metric]
     for side in (cast(Path, config.ref), cast(Path, config.hyp)):
         if side.is_dir() and not any((side / stream).is_file() for stream in streams):

@@ -50,11 +50,8 @@ def score_slue(parts: Sequence[Path | str]) -> Entry:
     together, so that widths are added; sets are independent, so that their widths are added as squares.
     """
     found = [part for item in parts for part in _read(str(item))]
-    missing = sorted(_NEEDED.keys() - {part.metric for part in found})
-    if missing:
-        raise DataError(
-            f"--parts: {', '.join(missing)} in none of them; the SLUE score needs slue_ner, slue_sa, and the wer of their sets"
-        )
+    if missing := sorted(_NEEDED.keys() - {part.metric for part in found}):
+        raise DataError(f"--parts: {_none_of(missing)}")
     entities, sentiment = _only(found, "slue_ner"), _only(found, "slue_sa")
     wers = _wers(found, entities, sentiment)
     value = slue_score(wers[0].value, wers[-1].value, sentiment.value, entities.value)
@@ -96,18 +93,41 @@ def score_slue(parts: Sequence[Path | str]) -> Entry:
     }
 
 
-def _read(item: str) -> list[Part]:
+def absent_parts(parts: Sequence[Path | str]) -> str | None:
+    """What the SLUE score lacks in these files, in words; None where `score_slue` has something of every kind."""
+    found: set[str] = set()
+    for item in parts:
+        metric, path = _split(str(item))
+        if not path.is_file():
+            return f"there is no {path}"
+        entries = read_scores(path)
+        found |= {metric} & entries.keys() if metric else entries.keys()
+    missing = sorted(_NEEDED.keys() - found)
+    return _none_of(missing) if missing else None
+
+
+def _none_of(missing: Sequence[str]) -> str:
+    return f"{', '.join(missing)} in none of them; the SLUE score needs slue_ner, slue_sa, and the wer of their sets"
+
+
+def _split(item: str) -> tuple[str, Path]:
+    """`METRIC=FILE` or `FILE`: the metric, empty where none is named, and the file."""
     metric, separator, path = item.partition("=")
     if not separator or metric not in _NEEDED:
         metric, path = "", item
-    entries = read_scores(Path(path))
+    return metric, Path(path)
+
+
+def _read(item: str) -> list[Part]:
+    metric, path = _split(item)
+    entries = read_scores(path)
     wanted = [metric] if metric else [name for name in _NEEDED if name in entries]
     if not wanted or wanted[0] not in entries:
         raise DataError(
             f"{path}: has no {metric or 'wer, slue_ner or slue_sa'}, only {', '.join(sorted(entries)) or 'nothing'}; "
             "score these with stxlib.bin.score, or leave the file out"
         )
-    return [_part(name, entries[name], Path(path)) for name in wanted]
+    return [_part(name, entries[name], path) for name in wanted]
 
 
 def _part(metric: str, entry: Entry, path: Path) -> Part:

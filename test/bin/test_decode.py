@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 from torch import Tensor
-from toy_network import speech
+from toy_network import save_model, speech
 
 from stxlib.bin.decode import main
 from stxlib.data.tables import read_table, write_table
@@ -21,6 +21,7 @@ from stxlib.decode.joint_beam import JointBeamConfig
 from stxlib.decode.recognizer import Recognizer, default_decoder
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.speech_to_text import SpeechToText
+from stxlib.text.target_vocabulary import TargetsConfig, TargetVocabulary
 
 RATE = 16000
 LENGTHS = {"a": 1.3, "b": 0.5, "c": 2.1, "d": 0.01, "e": 0.9, "f": 1.0, "g": 0.6}  # d is shorter than a frame
@@ -145,6 +146,23 @@ def forget_memory(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return encode(self, waves, wave_lens)
 
     monkeypatch.setattr(SpeechToText, "encode", limited)
+
+
+def test_ctc_of_entities_is_read_without_the_words_before_it(
+    decode: Callable[..., Path], tmp_path: Path
+) -> None:
+    """words_first is a matter of the attention decoder: the CTC output has learnt entities, and no words by themselves."""
+    vocabulary = TargetVocabulary.of(TargetsConfig(tasks=("asr", "ner")), [("entity", "GPE")])
+    tagger = save_model(
+        tmp_path / "tagger", vocabulary=vocabulary, tasks=("asr", "ner"), ctc_task="ner", words_first=True
+    )
+    (tmp_path / "greedy.yaml").write_text("decoder: {kind: ctc_greedy}\n")
+    out = decode("--model", str(tagger), "--config", str(tmp_path / "greedy.yaml"), out="greedy")
+    found = read_table(out / "entities", allow_empty=True)
+    assert found.keys() == read_table(out / "text", allow_empty=True).keys() == {*LENGTHS, *UNREADABLE}
+    assert Recognizer.load(tagger, CtcGreedyConfig()).tasks == ("ner",)
+    out = decode("--model", str(tagger), "--decoder.beam_size", "2", out="joint")
+    assert (out / "entities").is_file() and Recognizer.load(tagger).tasks == ("asr", "ner")
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved(

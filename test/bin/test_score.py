@@ -204,6 +204,24 @@ def test_slue_of_its_parts(folders: list[str], tmp_path: Path, capsys: pytest.Ca
         main(["--out", str(tmp_path)])
 
 
+def test_slue_is_left_out_where_a_part_is_absent(
+    folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a network that wrote no sentiment: the recipe says so, and goes on."""
+    main(folders)
+    parts = ["--metric", "slue", "--parts", str(tmp_path / "hyp/score.json"), "--out", str(tmp_path / "slue")]
+    with pytest.raises(DataError, match="--parts: slue_ner, slue_sa in none of them; the SLUE score needs"):
+        main(parts)
+    capsys.readouterr()
+    main([*parts, "--skip_absent", "true"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("slue: not scored: slue_ner, slue_sa in none of them; the SLUE score needs")
+    assert printed.endswith("nothing to score\n") and not (tmp_path / "slue").exists()
+    parts[3] = str(tmp_path / "none/score.json")
+    main([*parts, "--skip_absent", "true"])
+    assert f"slue: not scored: there is no {parts[3]}" in capsys.readouterr().out
+
+
 def test_every_metric_has_its_name() -> None:
     assert set(METRICS) == set(typing.get_args(PairMetric)) and len(METRICS) == 9
     assert set(typing.get_args(Metric)) == {*METRICS, "slue"}

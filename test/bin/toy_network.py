@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from stxlib.nn.conformer import ConformerConfig
 from stxlib.nn.transformer_decoder import DecoderConfig
 from stxlib.text.phones import SubwordsConfig, UnitVocabulary
 from stxlib.text.saved import Units, UnitsConfig, save_units
+from stxlib.text.target_vocabulary import TargetVocabulary
+from stxlib.text.targets import Targets
 from stxlib.text.tokenizer import EOS, SentencePieceConfig, SubwordTokenizer
 
 
@@ -28,12 +31,17 @@ def speech(seconds: float, seed: int, rate: int = 16000) -> np.ndarray:
     return (0.2 * tone[:num_samples] + 0.02 * rng.standard_normal(num_samples)).astype(np.float32)
 
 
-def save_model(folder: Path, seed: int = 5) -> Path:
-    """Save a network whose output, though meaningless, differs from wave to wave; return its folder."""
+def save_model(folder: Path, seed: int = 5, vocabulary: TargetVocabulary | None = None, **saved: Any) -> Path:
+    """Save a network whose output, though meaningless, differs from wave to wave; return its folder.
+
+    vocabulary: of its targets, where it writes more than words. saved: of `SavedConfig`.
+    """
     lines = ["turn the light on", "play the song again", "what is the weather in tonburgh"]
-    tokens = SubwordTokenizer.train(lines, SentencePieceConfig(vocab_size=30))
-    units = UnitVocabulary.of(tokens.symbols[4:])
-    save_units(Units(tokens, units, UnitsConfig(units=SubwordsConfig())), folder / "units")
+    targets = Targets(vocabulary or TargetVocabulary())
+    tokens = SubwordTokenizer.train(lines, SentencePieceConfig(vocab_size=30)).extended(targets.symbols)
+    units = UnitVocabulary.of(tokens.symbols[4 : tokens.num_pieces])
+    settings = UnitsConfig(units=SubwordsConfig(), targets=targets.vocabulary.config)
+    save_units(Units(tokens, units, settings, targets), folder / "units")
     torch.manual_seed(seed)
     block = ConformerConfig(dim=16, num_heads=2, ff_dim=16, kernel_size=3, num_layers=1)
     decoder = DecoderConfig(dim=16, num_heads=2, ff_dim=16, num_layers=1)
@@ -51,7 +59,6 @@ def save_model(folder: Path, seed: int = 5) -> Path:
         network.backbone.ctc.bias.copy_(-network.backbone.ctc.weight @ encoded[0].mean(0))
         network.backbone.decoder.out.bias[EOS] += 1
     sizes = NetworkSizes(vocab_size=tokens.vocab_size, num_units=units.vocab_size)
-    save_network(
-        folder / "train", network, SavedConfig(sizes=sizes, network=config), units_dir=folder / "units"
-    )
+    learnt = SavedConfig(sizes=sizes, network=config, **saved)
+    save_network(folder / "train", network, learnt, units_dir=folder / "units")
     return folder / "train"

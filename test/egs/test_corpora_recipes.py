@@ -361,6 +361,9 @@ def test_all_stages_run_on_the_miniature_for_each_system(name: str, tmp_path: Pa
 def test_both_corpora_of_slue_end_in_the_slue_score(tmp_path: Path) -> None:
     miniature = Miniature("slue", tmp_path)
     figures = {"wer", "cer", "slue_sa", "slue_ner"}
+    out = miniature.run("--stop_stage", "5")
+    out = miniature.run("--stage", "6", "--decoders", "greedy", "--sets", "dev")
+    assert "slue: not scored: slue_sa in none of them" in out  # words with entities, and words
     for system in systems_of(miniature.recipe):
         out = miniature.run("--system", system)
         for split in ("dev", "test"):
