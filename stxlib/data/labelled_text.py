@@ -66,7 +66,7 @@ def read_jsonl(path: Path, name: str = "", report: Report = stop) -> Tables:
     """Read JSON objects, one a line. All rows have the same labels: one that lacks what others have is reported.
 
     `scenario` and `action` go before `intent`, which SLURP has wrong in places. `slots`, or `entities` where there are none, go with
-    the intent into `semantics`. name: begins the ids that are made; the file's, if empty. Raises DataError naming file and line.
+    the intent into `semantics`; from SLURP's records (`slurp_id`, `tokens`) in lower case. name: begins the ids that are made; the file's, if empty. Raises DataError naming file and line.
     """
     rows = []
     for number, line in read_lines(path):
@@ -149,7 +149,7 @@ def _values(record: Mapping[str, Any]) -> dict[str, str]:
         raise ValueError("has no `text` (nor `sentence`); add it")
     values = {"text": text}
     named = _with_fillers(record)
-    slots = named if record.get("slots") is None else record["slots"]
+    slots = _as_slots(record, named) if record.get("slots") is None else record["slots"]
     keys = ("scenario", "action") if _word(record, "scenario") or _word(record, "action") else ("intent",)
     frame = read_frame(json.dumps({key: squeeze(_word(record, key)) for key in keys} | {"slots": slots}))
     if frame.intent:
@@ -169,6 +169,19 @@ def _values(record: Mapping[str, Any]) -> dict[str, str]:
         values["parse"] = parse
     "".join(values.values()).encode()  # half a surrogate pair is a ValueError here, and has no line later
     return values
+
+
+def _as_slots(record: Mapping[str, Any], entities: Any) -> Any:
+    """Entities as slots: those of SLURP's records with lower-cased fillers, as its official scorer has them."""
+    is_slurp = "slurp_id" in record or "tokens" in record
+    if not is_slurp or not isinstance(entities, list):
+        return entities
+    return [
+        {**entity, "filler": entity["filler"].lower()}
+        if isinstance(entity, dict) and isinstance(entity.get("filler"), str)
+        else entity
+        for entity in entities
+    ]
 
 
 def _with_fillers(record: Mapping[str, Any]) -> Any:

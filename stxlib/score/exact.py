@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stxlib.score.classes import ClassColumns, per_label
-from stxlib.score.frames import format_frame, read_frames
+from stxlib.score.frames import format_frame, notes_on_case, read_frames
 from stxlib.score.inputs import read_pairs
 from stxlib.score.metric import Array, Counts, Inputs, Scored, percent
 from stxlib.score.slurp import RATIOS, entity_tallies, is_exact, total
@@ -39,7 +39,7 @@ def score_exact(inputs: Inputs) -> Scored:
         figures=_figures,
         missing=pairs.missing,
         sentences=pairs.sentences,
-        notes=pairs.notes,
+        notes=(*pairs.notes, *notes_on_case(references, predictions)),
         files={
             "utterances.exact.jsonl": dump_utterances(
                 (utt, format_frame(one), format_frame(other), correct)

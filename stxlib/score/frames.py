@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stxlib.data.tables import line_of
 from stxlib.errors import DataError
 from stxlib.score.inputs import Pairs
+from stxlib.score.letter_case import case_notes, count_case_pairs
 from stxlib.text.labels import Frame, read_frame, split_intent
 
 NO_FRAME = Frame("", "")
@@ -26,6 +27,18 @@ def format_frame(frame: Frame) -> str:
     """`calendar_set(date: tomorrow, person: ada byron)`."""
     slots = ", ".join(f"{slot.type}: {slot.filler}" for slot in frame.slots)
     return f"{frame.intent}({slots})" if slots else frame.intent
+
+
+def notes_on_case(references: Sequence[Frame], predictions: Sequence[Frame]) -> tuple[str, ...]:
+    """A note where fillers differ in letter case alone."""
+    sides = zip(references, predictions, strict=True)
+    return case_notes(
+        sum(count_case_pairs(_phrases(one), _phrases(other)) for one, other in sides), "fillers"
+    )
+
+
+def _phrases(frame: Frame) -> list[tuple[str, str]]:
+    return [(slot.type, slot.filler) for slot in frame.slots]
 
 
 def _frames(values: Mapping[str, str], stream: str, place: Path) -> list[Frame]:

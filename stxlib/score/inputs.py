@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,17 +164,3 @@ def read_attributes(ref: Path, utts: Collection[str]) -> dict[str, dict[str, str
         if len(values) == len(keys) and 2 <= len(set(values.values())) <= 20:
             attributes[attribute] = values
     return attributes
-
-
-def same_case_hint(references: Mapping[str, str], predictions: Mapping[str, str]) -> str | None:
-    """A sentence when one side is all upper and the other all lower case: every word would count as wrong."""
-    reference, prediction = (
-        " ".join(references.values()),
-        " ".join(predictions.values()),
-    )
-    if (reference.isupper() and prediction.islower()) or (reference.islower() and prediction.isupper()):
-        return (
-            "references and predictions are written in different case, so that no word can match; "
-            "normalize one of them"
-        )
-    return None

@@ -21,6 +21,7 @@ import numpy as np
 from stxlib.errors import DataError
 from stxlib.score.classes import NOTHING, ClassColumns, Tally, mean_of, per_label
 from stxlib.score.inputs import read_pairs
+from stxlib.score.letter_case import case_notes, count_case_pairs
 from stxlib.score.metric import Array, Counts, Inputs, Scored
 from stxlib.score.utterances import dump_utterances
 from stxlib.text.entity_tags import END, RAW_SYMBOLS, combine
@@ -205,7 +206,8 @@ def score_slue_ner(inputs: Inputs) -> Scored:
     left_out = Counter(
         tag for found in references.values() for tag, _ in found if combine(tag) in (None, DISCARD)
     )
-    notes = pairs.notes
+    in_case = sum(count_case_pairs(found, predictions[utt]) for utt, found in references.items())
+    notes = (*pairs.notes, *case_notes(in_case, "phrases"))
     if left_out:
         what = ", ".join(f"{count} {tag}" for tag, count in sorted(left_out.items()))
         notes += (f"left out, as SLUE does: reference entities of the tags {what}",)

@@ -19,7 +19,7 @@ import numpy as np
 
 from stxlib.score.classes import NOTHING, Cells, ClassColumns, Tally, confusion, mean_of, per_label
 from stxlib.score.distances import char_distance, word_distance
-from stxlib.score.frames import format_frame, read_frames
+from stxlib.score.frames import format_frame, notes_on_case, read_frames
 from stxlib.score.inputs import read_pairs
 from stxlib.score.metric import Array, Counts, Inputs, Scored
 from stxlib.score.utterances import dump_utterances
@@ -178,7 +178,7 @@ def score_slurp(inputs: Inputs) -> Scored:
         drops_missing=True,
         sentences=pairs.sentences,
         main_figures=tuple(f"{kind}_f1" for kind in KINDS),
-        notes=pairs.notes,
+        notes=(*pairs.notes, *notes_on_case(references, predictions)),
         files={
             "utterances.slurp.jsonl": dump_utterances(
                 (utt, format_frame(one), format_frame(other), is_exact(one, other))

@@ -14,7 +14,8 @@ from stxlib.score.alignment import (
     dump_alignments,
     words,
 )
-from stxlib.score.inputs import Pairs, read_pairs, read_speakers, same_case_hint
+from stxlib.score.inputs import Pairs, read_pairs, read_speakers
+from stxlib.score.letter_case import case_notes, count_case_pairs
 from stxlib.score.metric import Array, Counts, Inputs, Scored, percent
 from stxlib.score.rare_words import count_rare_words, read_vocabulary
 from stxlib.score.result_txt import format_result, format_trn
@@ -97,7 +98,10 @@ def _scored(
     files: dict[str, str],
     details: dict[str, object],
 ) -> Scored:
-    hint = same_case_hint(pairs.references, pairs.predictions)
+    in_case = sum(
+        count_case_pairs(_words_of(said), _words_of(pairs.predictions[utt]))
+        for utt, said in pairs.references.items()
+    )
     return Scored(
         metric=metric,
         headline=metric,
@@ -107,7 +111,11 @@ def _scored(
         figures=figures,
         missing=pairs.missing,
         sentences=pairs.sentences,
-        notes=pairs.notes if hint is None else (*pairs.notes, hint),
+        notes=(*pairs.notes, *case_notes(in_case, "words")),
         files=files,
         details=details,
     )
+
+
+def _words_of(text: str) -> list[tuple[str, str]]:
+    return [("", word) for word in words(text)]

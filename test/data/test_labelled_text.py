@@ -78,6 +78,20 @@ class TestJsonl:
             with pytest.raises(DataError, match=r"dev\.jsonl:1: .*does not tell places in `tokens`"):
                 read_jsonl(path)
 
+    def test_fillers_of_slurp_are_lower_cased_in_frames_alone(self, tmp_path: Path) -> None:
+        """The official scorer lower-cases the gold; named entities stand in the text as they are."""
+        entities = [{"type": "who", "filler": "Ada"}]
+        row = {"text": "call Ada", "scenario": "call", "action": "make", "entities": entities}
+        slurp = {
+            "sentence": "call Ada",
+            "tokens": [{"surface": "call"}, {"surface": "Ada"}],
+            "entities": [{"type": "who", "span": [1]}],
+        }
+        for given, filler in ((row, "Ada"), (row | {"slurp_id": 3}, "ada"), (row | slurp, "ada")):
+            tables = read_jsonl(jsonl(tmp_path, given))
+            assert read_frame(*tables["semantics"].values()).slots == (Entity("who", filler),)
+            assert read_entities(*tables["entities"].values()) == (Entity("who", "Ada"),)
+
     def test_null_is_as_good_as_missing(self, tmp_path: Path) -> None:
         row = {"text": "a", "intent": None, "slots": None, "entities": None, "sentiment": None, "parse": None}
         assert read_jsonl(jsonl(tmp_path, row)).keys() == {"text"}

@@ -13,6 +13,7 @@ from stxlib.errors import DataError
 from stxlib.score.exact import score_exact
 from stxlib.score.ic import score_ic
 from stxlib.score.metric import Inputs, Scored
+from stxlib.score.slurp import score_slurp
 from stxlib.text.labels import Entity, Frame, write_frame
 
 
@@ -117,6 +118,15 @@ def test_exact_frames_in_any_order(tmp_path: Path) -> None:
     assert scored.details["per_label"]["time"]["tp"] == 1
     correct = [json.loads(line)["correct"] for line in scored.files["utterances.exact.jsonl"].splitlines()]
     assert correct == [True, False, False, False]
+
+
+def test_fillers_in_another_case_are_told(tmp_path: Path) -> None:
+    said, heard = (Frame("x", "y", (Entity("who", name), Entity("day", "today"))) for name in ("Ada", "ada"))
+    inputs = make(tmp_path, "semantics", {"1": write_frame(said)}, {"1": write_frame(heard)})
+    for score in (score_exact, score_slurp):
+        (note,) = score(inputs).notes
+        assert note.startswith("1 fillers of the predictions are those of the references but for letter case")
+        assert not score(Inputs(ref=inputs.ref, hyp=inputs.ref)).notes
 
 
 def test_an_empty_prediction_is_no_frame(tmp_path: Path) -> None:

@@ -210,6 +210,17 @@ def test_phrases_are_cleaned_in_every_format(tmp_path: Path) -> None:
     assert value(score_slue_ner(Inputs(ref=table, hyp=tmp_path / "wrong")), "ner_f1") == 50
 
 
+def test_phrases_in_another_case_are_told(tmp_path: Path) -> None:
+    reference = '[{"type": "GPE", "filler": "Rome"}, {"type": "GPE", "filler": "Rome"}, {"type": "ORG", "filler": "EU"}]'
+    prediction = '[{"type": "GPE", "filler": "rome"}, {"type": "PERSON", "filler": "eu"}]'
+    scored = score_slue_ner(make(tmp_path, {"a": reference}, {"a": prediction}))
+    assert value(scored, "ner_f1") == 0
+    assert scored.notes[0].startswith(
+        "1 phrases of the predictions are those of the references but for letter case"
+    )
+    assert not score_slue_ner(make(tmp_path, {"a": reference}, {"a": reference})).notes
+
+
 def test_figures_of_resampled_sets(tmp_path: Path) -> None:
     person, place = '[{"type": "PERSON", "filler": "ada"}]', '[{"type": "PLACE", "filler": "paris"}]'
     scored = score_slue_ner(

@@ -133,8 +133,11 @@ def test_rare_words(tmp_path: Path) -> None:
 
 
 def test_different_case_is_said(tmp_path: Path) -> None:
-    scored = score_wer(make(tmp_path, {"a": "HELLO THERE"}, {"a": "hello there"}))
-    assert "different case" in scored.notes[0]
+    inputs = make(tmp_path, {"a": "HELLO there Ada", "b": "Ada"}, {"a": "hello there Bob", "b": "ada x"})
+    for score in (score_wer, score_cer):
+        (note,) = score(inputs).notes
+        assert note.startswith("2 words of the predictions are those of the references but for letter case")
+    assert not score_wer(make(tmp_path / "same", {"a": "Ada x"}, {"a": "Ada y"})).notes
 
 
 def test_alignments_survive_their_file() -> None:
