@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = UnitsConfig(
         normalization=config.normalization, tokens=config.tokens, units=config.units, targets=config.targets
     )
-    targets = learn_targets(settings.targets, config.labels)
+    targets = learn_targets(settings.targets, config.labels, settings.normalization)
     escaped = map(targets.escape_words, training)
     tokens = SubwordTokenizer.train(escaped, settings.tokens, settings.normalization).extended(
         targets.symbols
@@ -119,13 +119,13 @@ def extend(config: TokenizeConfig, base: Path) -> None:
     old = load_units(base)
     if old.targets.symbols:
         raise ConfigError(f"--base {base}: has symbols of targets already; give the folder of words alone")
-    targets = learn_targets(config.targets, config.labels)
+    targets = learn_targets(config.targets, config.labels, old.config.normalization)
     settings = replace(old.config, targets=config.targets)
     units = Units(old.tokens.extended(targets.symbols), old.units, settings, targets)
     save_units(units, config.out)
-    notes = [
-        note for path in dict.fromkeys((*config.labels, *config.sets)) for note in notes_on(targets, path)
-    ]
+    notes = []
+    for path in dict.fromkeys((*config.labels, *config.sets)):
+        notes.extend([*_note_unknown(path, _read_text(path), units), *notes_on(targets, path)])
     print("\n".join([f"pieces and units are those of {base}", _describe(units, None, config.out), *notes]))
 
 
@@ -151,6 +151,21 @@ def _read_text(path: Path) -> dict[str, str]:
     if not path.is_dir():
         raise DataError(f"{path}: no such data directory; run stage 1, or correct --sets")
     return read_table(path / "text") if (path / "text").exists() else {}
+
+
+def _note_unknown(path: Path, text: dict[str, str], units: Units) -> list[str]:
+    """How many tokens of the transcripts of a set are unknown, and for which characters; nothing where none is."""
+    escaped = {line: units.targets.escape_words(line) for line in text.values()}
+    tokens = {line: units.tokens.encode(words) for line, words in escaped.items()}
+    count = sum(tokens[line].count(units.tokens.unk) for line in text.values())
+    if not count:
+        return []
+    total = sum(len(tokens[line]) for line in text.values())
+    having = [words for line, words in escaped.items() if units.tokens.unk in tokens[line]]
+    characters = {c for words in having for c in units.tokens.unknown(words)}
+    return [
+        f"{path}: {count} of {total} tokens are unknown; characters without a token: {_some(sorted(characters))}"
+    ]
 
 
 def _describe(units: Units, num_lines: int | None, out: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from stxlib.data.tables import read_table
 from stxlib.errors import ConfigError, DataError
 from stxlib.text.labels import read_entities
+from stxlib.text.normalize import NormalizationConfig
 from stxlib.text.target_vocabulary import (
     STREAMS,
     Kind,
@@ -23,8 +24,12 @@ from stxlib.text.targets import Targets
 _SHOWN = 10  # so many of a kind are named in a message
 
 
-def learn_targets(config: TargetsConfig, folders: Sequence[Path]) -> Targets:
+def learn_targets(
+    config: TargetsConfig, folders: Sequence[Path], normalization: NormalizationConfig | None = None
+) -> Targets:
     """The targets of a training set: the classes and types that the label streams of its data directories have.
+
+    normalization: that of the tokenizer.
 
     ConfigError where no folder has the streams of a task, DataError (file, id) for a malformed label.
     """
@@ -40,7 +45,7 @@ def learn_targets(config: TargetsConfig, folders: Sequence[Path]) -> Targets:
             )
         for folder in having:
             seen.update(name for _, _, names in _read_names(folder, task, config) for name in names)
-    return Targets(TargetVocabulary.of(config, seen))
+    return Targets(TargetVocabulary.of(config, seen), normalization)
 
 
 def notes_on(targets: Targets, folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from stxlib.errors import ConfigError
 from stxlib.models.causal_lm import CausalLM
 from stxlib.models.saved import load_network
 from stxlib.ops.ctc_prefix import NEVER
+from stxlib.text.escape import MARK
 from stxlib.text.saved import Units, load_units
 from stxlib.text.tokenizer import SOS
 
@@ -21,7 +22,7 @@ class LanguageModelScorer:
     """log p(next token | tokens so far) of a language model, with its cache of keys and values.
 
     It always begins with <sos>, whatever token a decoder of several tasks begins with. Tokens that it does not have (the symbols of other
-    tasks, which come last) are ruled out.
+    tasks, and the mark of words that look like them, which come last) are ruled out.
     """
 
     def __init__(self, network: CausalLM, num_rows: int, vocab_size: int) -> None:
@@ -61,7 +62,7 @@ def load_language_model(folder: Path, units: Units, device: torch.device | str) 
         )
     theirs = load_units(folder / "units").tokens.symbols[: network.vocab_size]
     ours = units.tokens.symbols[: units.tokens.vocab_size - len(units.targets.symbols)]
-    if theirs != ours:
+    if theirs != ours[: len(theirs)] or not {*ours[len(theirs) :]} <= {MARK}:
         first = next((i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b), None)
         where = (
             "" if first is None else f", the first other one {first}: {theirs[first]!r} and {ours[first]!r}"

@@ -96,4 +96,6 @@ def load_units(folder: Path | str) -> Units:
         targets=vocabulary.config,
     )
     tokens = SubwordTokenizer.load(folder / "tokens")
-    return Units(tokens, UnitVocabulary.load(folder / "units"), config, Targets(vocabulary))
+    return Units(
+        tokens, UnitVocabulary.load(folder / "units"), config, Targets(vocabulary, spelling.normalization)
+    )

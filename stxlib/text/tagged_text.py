@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stxlib.text.entity_tags import END
-from stxlib.text.escape import escape, unescape
+from stxlib.text.escape import Escapes
 from stxlib.text.labels import Entity
 from stxlib.text.target_vocabulary import APART, JOIN
 
@@ -59,10 +59,8 @@ def place_entities(text: str, entities: Sequence[Entity]) -> tuple[list[Span], C
     return sorted(spans, key=lambda span: span.start), +counts
 
 
-def write_tagged(
-    text: str, spans: Sequence[Span], tags: Mapping[str, str], is_symbol: Callable[[str], bool]
-) -> str:
-    """Mark the entities of a text. tags: type -> the symbol that opens it. Words that are symbols are escaped; blanks become single."""
+def write_tagged(text: str, spans: Sequence[Span], tags: Mapping[str, str], symbols: Escapes) -> str:
+    """Mark the entities of a text. tags: type -> the symbol that opens it. Words that look like `symbols` are escaped; blanks become single."""
     pieces: list[_Piece] = []
     end = 0
     for span in spans:
@@ -74,13 +72,13 @@ def write_tagged(
     for before, piece in zip([None, *pieces], pieces, strict=False):
         if before is not None and piece.is_glued != _sticks(before.text[-1], piece.text[0]):
             words.append(JOIN if piece.is_glued else APART)
-        inside = [escape(word, is_symbol) for word in piece.text.split()]
+        inside = symbols.escape(piece.text).split()
         words += inside if piece.type is None else [tags[piece.type], *inside, END]
     return " ".join(words)
 
 
 def read_tagged(
-    target: str, types: Mapping[str, str], is_symbol: Callable[[str], bool]
+    target: str, types: Mapping[str, str], symbols: Escapes
 ) -> tuple[str, tuple[Entity, ...], Counter[str]]:
     """Undo `write_tagged`: text, its entities with their `start`, and how often each rule was needed. Never fails.
 
@@ -99,10 +97,10 @@ def read_tagged(
             reader.close()
         elif word in (JOIN, APART):
             reader.mark(word)
-        elif is_symbol(word):
+        elif symbols.is_symbol(word):
             reader.counts["stray"] += 1
         else:
-            reader.add(unescape(word, is_symbol))
+            reader.add(symbols.unescape(word))
     reader.end()
     text = ""
     entities = []

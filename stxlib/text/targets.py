@@ -7,7 +7,7 @@
     sentiment  <sentiment:Positive>
     parse      [IN:GET_WEATHER weather [SL:DATE tomorrow ] ]
 
-Symbols are tokens of their own; a word of the utterance that looks like one has a backslash before it. So `decode(encode(labels))` gives
+Symbols are tokens of their own; a word of the utterance that looks like one, normalized or not, has a backslash before it. So `decode(encode(labels))` gives
 the labels again, blanks apart. The tokenizer normalizes words, those of fillers included, and leaves symbols as they are: what comes back
 from token ids has normalized words.
 """
@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from stxlib.text.entity_tags import END
-from stxlib.text.escape import escape, unescape
+from stxlib.text.escape import Escapes
 from stxlib.text.labels import (
     Entity,
     Frame,
@@ -30,6 +30,7 @@ from stxlib.text.labels import (
     write_entities,
     write_frame,
 )
+from stxlib.text.normalize import NormalizationConfig
 from stxlib.text.parse_tree import Tree, escape_leaf, read_tree, repair_tree, write_tree
 from stxlib.text.tagged_text import Span, place_entities, read_tagged, write_tagged
 from stxlib.text.target_vocabulary import (
@@ -55,12 +56,16 @@ class Decoded:
 class Targets:
     """Labels <-> targets, for the tasks and classes of one training set. Can be pickled."""
 
-    def __init__(self, vocabulary: TargetVocabulary) -> None:
+    def __init__(
+        self, vocabulary: TargetVocabulary, normalization: NormalizationConfig | None = None
+    ) -> None:
+        """normalization: what the tokenizer does to words, by which one may come to look like a symbol (default: its default)."""
         self.vocabulary = vocabulary
         self.tasks: tuple[Task, ...] = vocabulary.config.tasks
         self._meanings = vocabulary.symbols()
         self.symbols: tuple[str, ...] = tuple(self._meanings)
-        """all symbols in the order of their token ids, which follow the pieces and the configured symbols of the tokenizer"""
+        """all symbols in the order of their token ids, the last ones of the tokenizer"""
+        self._words = Escapes(self.symbols, normalization)
         self._tags = self._symbols_of("entity")
         self._brackets = {*self._symbols_of("bracket"), END}
 
@@ -109,14 +114,14 @@ class Targets:
         if task == "ner":
             spans, _ = self._spans(labels)
             tags = {name: symbol("entity", name) for name in {span.type for span in spans}}
-            return write_tagged(labels["text"], spans, tags, self._is_symbol)
+            return write_tagged(labels["text"], spans, tags, self._words)
         if task == "sentiment":
             return symbol("sentiment", labels["sentiment"])
         return " ".join(self._tree_words(read_tree(labels["parse"])))
 
     def escape_words(self, text: str) -> str:
-        """A text in which no word is a symbol: those that look like one have a backslash before them."""
-        return re.sub(r"\S+", lambda match: escape(match[0], self._is_symbol), text) if self.symbols else text
+        """A text in which no word is a symbol, nor becomes one: those that look like one have a backslash before them."""
+        return self._words.escape(text)
 
     def unplaced(self, labels: Mapping[str, str]) -> dict[str, int]:
         """How many entities of an utterance cannot be marked as given, by the rules of `place_entities`."""
@@ -137,7 +142,7 @@ class Targets:
         if task == "asr":
             return self._decode_text(target)
         if task == "ner":
-            text, entities, counts = read_tagged(target, self._tags, self._is_symbol)
+            text, entities, counts = read_tagged(target, self._tags, self._words)
             return Decoded({"text": text, "entities": write_entities(entities)}, dict(counts))
         if task == "parse":
             return self._decode_parse(target)
@@ -146,9 +151,6 @@ class Targets:
     def _check(self, task: Task) -> None:
         if task not in self.tasks and task != "asr":  # words need no vocabulary of classes
             raise ValueError(f"{task}: not a task of these units, which have {' '.join(self.tasks)}")
-
-    def _is_symbol(self, word: str) -> bool:
-        return word in self._meanings
 
     def _symbols_of(self, kind: str) -> dict[str, str]:
         """Symbol -> name."""
@@ -173,15 +175,15 @@ class Targets:
     def _tree_words(self, tree: Tree) -> list[str]:
         words = [self.vocabulary.symbol("bracket", tree.label)]
         for child in tree.children:
-            words += self._tree_words(child) if isinstance(child, Tree) else [escape(child, self._is_symbol)]
+            words += self._tree_words(child) if isinstance(child, Tree) else [self._words.escape(child)]
         return [*words, END]
 
     def _decode_text(self, target: str) -> Decoded:
         words = target.split()
-        stray = sum(map(self._is_symbol, words))
+        stray = sum(map(self._words.is_symbol, words))
         if stray:
-            target = " ".join(word for word in words if not self._is_symbol(word))
-        text = re.sub(r"\S+", lambda match: unescape(match[0], self._is_symbol), target)
+            target = " ".join(word for word in words if not self._words.is_symbol(word))
+        text = re.sub(r"\S+", lambda match: self._words.unescape(match[0]), target)
         return Decoded({"text": text}, {"stray": stray} if stray else {})
 
     def _decode_parse(self, target: str) -> Decoded:
@@ -190,10 +192,10 @@ class Targets:
         for word in target.split():
             if word in self._brackets:
                 words.append(word)
-            elif self._is_symbol(word):
+            elif self._words.is_symbol(word):
                 stray += 1
             else:
-                words.append(escape_leaf(unescape(word, self._is_symbol)))
+                words.append(escape_leaf(self._words.unescape(word)))
         tree, counts = repair_tree(" ".join(words))
         parse = "" if tree is None else write_tree(tree)
         return Decoded({"parse": parse}, counts | ({"stray": stray} if stray else {}))
@@ -205,7 +207,7 @@ class Targets:
         kinds = {"intent": ("scenario", "action"), "slu": ("scenario", "action", "slot")}.get(task, (task,))
         for word in target.split():
             kind, name = self._meanings.get(word) or ("", "")
-            if self._is_symbol(word) and kind not in kinds:
+            if self._words.is_symbol(word) and kind not in kinds:
                 counts["stray"] += 1
             elif kind == "slot":
                 slots.append((name, []))
@@ -214,7 +216,7 @@ class Targets:
                 counts["misplaced"] += kind not in found and (bool(slots) or "action" in found)
                 found.setdefault(kind, name)
             elif slots:
-                slots[-1][1].append(unescape(word, self._is_symbol))
+                slots[-1][1].append(self._words.unescape(word))
             else:
                 counts["words"] += 1
         counts["no_class"] += kinds[0] not in found

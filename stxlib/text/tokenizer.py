@@ -1,4 +1,7 @@
-"""Subwords by SentencePiece, and symbols (tasks, tags) that are always one token."""
+"""Subwords by SentencePiece, and symbols (tasks, tags) that are always one token.
+
+The mark of escaped words (`stxlib.text.escape`) is a symbol too where the pieces cannot write it: the one that is glued to the word after it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import itertools
 import logging
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +19,7 @@ import sentencepiece
 
 from stxlib.config import dump_config, load_config
 from stxlib.errors import ConfigError, DataError
+from stxlib.text.escape import MARK
 from stxlib.text.normalize import NormalizationConfig, normalize
 
 BLANK, UNK, SOS, EOS = range(4)
@@ -121,8 +125,17 @@ class SubwordTokenizer:
         return tokenizer
 
     def extended(self, symbols: Iterable[str]) -> SubwordTokenizer:
-        """The same pieces, and more symbols after those that there are. ConfigError for one that is there already."""
+        """The same pieces, and more symbols after those that there are, before them the mark of escaped words where no piece has it.
+
+        ConfigError for one that is there already.
+        """
         added = tuple(symbols)
+        # Words that look like the new symbols have to be written too, whatever text the pieces were learnt from.
+        mark = normalize(MARK, self.normalization)
+        is_needed = any(normalize(symbol, self.normalization) in added for symbol in added)
+        is_written = bool(mark) and UNK not in self._pieces.encode(mark)
+        if is_needed and not is_written and MARK not in self._symbol_ids:
+            added = (MARK, *added)  # a network of words alone has it, and not the others
         if twice := [symbol for symbol in added if symbol in self._symbol_ids]:
             raise ConfigError(
                 f"tokens.symbols: {' '.join(twice)}: a symbol of the targets as well; leave it out"
@@ -151,7 +164,7 @@ class SubwordTokenizer:
         with_symbols: a word that equals a symbol is that symbol; otherwise it is a word like any other.
         """
         ids: list[int] = []
-        for is_symbol, words in _runs(text, self._symbol_ids if with_symbols else ()):
+        for is_symbol, words in _runs(text, self._symbol_ids if with_symbols else {}):
             if is_symbol:
                 ids.extend(self._symbol_ids[word] for word in words)
             else:
@@ -160,19 +173,25 @@ class SubwordTokenizer:
 
     def unknown(self, text: str) -> frozenset[str]:
         """Return the characters of `text` that no token can write."""
-        spoken = " ".join(word for word in text.split() if word not in self._symbol_ids)
+        runs = _runs(text, self._symbol_ids)
+        spoken = " ".join(word for is_symbol, words in runs if not is_symbol for word in words)
         characters = frozenset(normalize(spoken, self.normalization))
         return frozenset(c for c in characters if UNK in self._pieces.encode(c))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of token ids. <blank>, <sos> and <eos> are left out; <unk> is "\u2047"."""
         kept = [i for i in ids if i not in (BLANK, SOS, EOS)]
-        parts: list[str] = []
+        words: list[str] = []
         for is_symbol, group in itertools.groupby(kept, key=lambda i: i >= self.num_pieces):
-            run = list(group)
-            parts.extend([self.symbols[i] for i in run] if is_symbol else [self._pieces.decode(run)])
-        # Pieces may end in, or be nothing but, the mark of a blank.
-        return " ".join(" ".join(parts).split())
+            if is_symbol:
+                words.extend(self.symbols[i] for i in group)
+                continue
+            # Pieces may end in, or be nothing but, the mark of a blank.
+            run = self._pieces.decode(list(group)).split()
+            while run and words and words[-1] == MARK:
+                run[0] = words.pop() + run[0]
+            words.extend(run)
+        return " ".join(words)
 
     def save(self, folder: Path) -> None:
         """Write `sentencepiece.model`, `symbols.txt` (a token a line, by id), `tokenizer.yaml`."""
@@ -201,13 +220,23 @@ class SubwordTokenizer:
         return type(self), (self._model, self.config, self.normalization)
 
 
-def _runs(text: str, symbols: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
-    """Cut a text into runs of symbols and of other words."""
+def _runs(text: str, symbols: Container[str]) -> Iterator[tuple[bool, list[str]]]:
+    """Cut a text into runs of symbols and of other words; where MARK is a symbol, it is cut off from the symbols that it escapes."""
     if not symbols:
         yield False, [text]
         return
-    for is_symbol, run in itertools.groupby(text.split(), key=lambda word: word in symbols):
-        yield is_symbol, list(run)
+    has_mark = MARK in symbols
+    cut: list[tuple[bool, str]] = []
+    for word in text.split():
+        rest = word.lstrip(MARK) if has_mark else word
+        if rest == word:
+            cut.append((word in symbols, word))
+        elif rest in symbols:
+            cut += [(True, MARK)] * (len(word) - len(rest)) + [(False, rest)]
+        else:  # a word with backslashes, which as symbols would stick to the next one
+            cut.append((False, word))
+    for is_symbol, run in itertools.groupby(cut, key=lambda pair: pair[0]):
+        yield is_symbol, [word for _, word in run]
 
 
 def _draw(lines: Iterable[str], max_lines: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -212,10 +213,12 @@ def test_symbols_are_added_to_other_units(data: Path, capsys: pytest.CaptureFixt
     spelt = read_table(data / "train" / "units")
     base = ["--base", str(data / "out"), "--sets", str(data / "dev"), "--out"]
     main([*base, str(data / "more_units"), *options])
-    assert "dev: intent: 1 utterances have what the training set lacks" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "dev: intent: 1 utterances have what the training set lacks" in printed
     old, new = load_units(data / "out"), load_units(data / "more_units")
     assert new.tokens.symbols == (*old.tokens.symbols, *new.targets.symbols)
     assert new.units.symbols == old.units.symbols and len(new.targets.symbols) == 19
+    assert re.search(r"dev: \d of \d+ tokens are unknown; characters without a token: .*ж\n", printed)
     assert read_table(data / "train" / "units") == spelt
     with pytest.raises(ConfigError, match="out: is the folder of --base"):
         main([*base, str(data / "out"), *options])
@@ -236,6 +239,20 @@ def test_words_that_look_like_symbols_are_learnt_as_words(data: Path) -> None:
     assert target == "hi \\!" and all(i < units.tokens.num_pieces and i != units.tokens.unk for i in ids)
     assert units.targets.decode("asr", units.tokens.decode(ids)).streams == {"text": "hi !"}
     assert "!" in "".join(read_table(data / "train" / "units")["b-1"].split())
+
+
+def test_words_that_look_like_symbols_are_written_with_the_pieces_of_others(data: Path) -> None:
+    """The folder of --base has no backslash, and full-width signs become the plain ones that are symbols."""
+    options = [*label(data), "--targets.entity_tags", "slue_raw"]
+    (data / "units.yaml").write_text("tokens: {vocab_size: 40}\n")
+    tokenize(data)
+    main(["--base", str(data / "out"), "--out", str(data / "grown"), *options])
+    units = load_units(data / "grown")
+    assert units.tokens.config.symbols == ("\\", *units.targets.symbols)
+    for text in ("hi !", "hi ！"):
+        ids = units.tokens.encode(units.targets.encode("asr", {"text": text}))
+        assert units.tokens.unk not in ids
+        assert units.targets.decode("asr", units.tokens.decode(ids)).streams == {"text": "hi !"}
 
 
 def test_recognition_alone_is_as_if_there_were_no_labels(data: Path) -> None:

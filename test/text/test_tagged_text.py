@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stxlib.text.entity_tags import RAW_SYMBOLS
+from stxlib.text.escape import Escapes
 from stxlib.text.labels import Entity
 from stxlib.text.tagged_text import Span, place_entities, read_tagged, write_tagged
 from stxlib.text.target_vocabulary import APART, JOIN
@@ -18,11 +19,11 @@ SYMBOLS = {*TYPES, "]", JOIN, APART, "<asr>"}
 
 
 def write(text: str, *spans: Span) -> str:
-    return write_tagged(text, spans, RAW_SYMBOLS, SYMBOLS.__contains__)
+    return write_tagged(text, spans, RAW_SYMBOLS, Escapes(SYMBOLS))
 
 
 def read(target: str) -> tuple[str, list[tuple[str, str]], dict[str, int]]:
-    text, entities, counts = read_tagged(target, TYPES, SYMBOLS.__contains__)
+    text, entities, counts = read_tagged(target, TYPES, Escapes(SYMBOLS))
     for entity in entities:
         assert entity.start is not None
         assert text[entity.start : entity.start + len(entity.filler)] == entity.filler
@@ -93,7 +94,7 @@ def test_anything_can_be_read(seed: int) -> None:
     draw = random.Random(seed)
     words = ["a", "'s", "\\]", "}", "%", "]", JOIN, APART, "<asr>"]
     text, entities, _ = read_tagged(
-        " ".join(draw.choices(words, k=draw.randint(0, 12))), TYPES, SYMBOLS.__contains__
+        " ".join(draw.choices(words, k=draw.randint(0, 12))), TYPES, Escapes(SYMBOLS)
     )
     spans = [Span(e.type, e.start or 0, (e.start or 0) + len(e.filler)) for e in entities]
     again = [(entity.type, entity.filler) for entity in entities]

@@ -13,6 +13,7 @@ import pytest
 from stxlib.errors import ConfigError, DataError
 from stxlib.text.entity_tags import COMBINED_SYMBOLS, RAW_SYMBOLS, EntityTags
 from stxlib.text.labels import Entity, Frame, read_entities, read_frame, write_entities, write_frame
+from stxlib.text.normalize import NormalizationConfig, normalize
 from stxlib.text.target_vocabulary import (
     TASKS,
     Kind,
@@ -285,6 +286,71 @@ def draw_labels(draw: random.Random, tags: EntityTags) -> dict[str, str]:
         "sentiment": draw.choice([name for name in NAMES if name]),
         "parse": parse + " ]",
     }
+
+
+NORMALIZED_WORDS = [
+    "％",
+    "１０",
+    "］",
+    "<ASR>",
+    "<asr>",
+    "%",
+    "\\％",
+    "<SLOT:date>",
+    "a/%",
+    "rome",
+    "ROME",
+    "]¨",
+    "\\",
+]
+
+
+@pytest.mark.parametrize("unicode", ["none", "nfkc"])
+@pytest.mark.parametrize("case", ["keep", "lower", "upper"])
+@pytest.mark.parametrize(
+    "rest", [{}, {"punctuation": "remove"}, {"punctuation": "remove", "punctuation_kept": "%<>:"}]
+)
+def test_no_word_becomes_a_symbol_when_it_is_normalized(
+    case: Any, unicode: Any, rest: dict[str, Any]
+) -> None:
+    settings = NormalizationConfig(case=case, unicode=unicode, **rest)
+    config = TargetsConfig(tasks=("asr", "slu", "ner"), entity_tags="slue_raw")
+    names: list[tuple[Kind, str]] = [("slot", "date"), ("scenario", "go")]
+    targets = Targets(TargetVocabulary.of(config, names), settings)
+    learnt = [targets.escape_words(" ".join(NORMALIZED_WORDS))]
+    char = SentencePieceConfig(model_type="char", vocab_size=100)
+    tokens = SubwordTokenizer.train(learnt, char, settings).extended(targets.symbols)
+    draw = random.Random(f"{case} {unicode} {rest}")
+    for _ in range(50):
+        text = " ".join(draw.choices(NORMALIZED_WORDS, k=draw.randint(1, 5)))
+        frame = Frame("go", "", (Entity("date", text),))
+        there: dict[Task, dict[str, str]] = {
+            "asr": {"text": text},
+            "ner": {"text": text, "entities": "[]"},
+            "slu": {"semantics": write_frame(frame)},
+        }
+        for task, labels in there.items():
+            target = targets.encode(task, labels)
+            back = targets.decode(task, tokens.decode(tokens.encode(target)))
+            assert not back.repairs, (task, text)
+            found = (
+                read_frame(back.streams["semantics"]).slots[0].filler
+                if task == "slu"
+                else back.streams["text"]
+            )
+            assert found == normalize(text, settings), (task, text)
+
+
+def test_words_without_blanks_between_them_are_one_word() -> None:
+    settings = NormalizationConfig(whitespace="remove")
+    targets = Targets(
+        TargetVocabulary.of(TargetsConfig(tasks=("asr", "ner"), entity_tags="slue_raw"), []), settings
+    )
+    char = SentencePieceConfig(model_type="char", vocab_size=20)
+    tokens = SubwordTokenizer.train(["打 % 开", "\\%"], char, settings).extended(targets.symbols)
+    for text, word in (("打 % 开", "打%开"), ("%", "%"), ("打 开", "打开")):
+        target = tokens.decode(tokens.encode(targets.encode("asr", {"text": text})))
+        assert targets.decode("asr", target) == Decoded({"text": word}, {})
 
 
 @pytest.mark.parametrize("tags", ["own", "slue_raw", "slue_combined"])

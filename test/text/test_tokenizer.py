@@ -104,6 +104,31 @@ def test_a_symbol_is_one_token_and_untouched_by_normalization() -> None:
     assert all(i < tokenizer.num_pieces for i in tokenizer.encode("go to ] paris", with_symbols=False))
 
 
+def test_the_mark_of_escaped_words_can_always_be_written() -> None:
+    """Pieces that were learnt from words alone get it with the symbols, glued to the word after it."""
+    tokenizer = train(["fifty % of it is in % rome ]"], vocab_size=40)
+    assert tokenizer.unk in tokenizer.encode("\\% of it")
+    grown = tokenizer.extended(["<asr>", "%", "]"])
+    assert grown.symbols == (*tokenizer.symbols, "\\", "<asr>", "%", "]")
+    for text in ("fifty \\% of it is in % rome ]", "\\\\] \\% \\]", "% \\]"):
+        ids = grown.encode(text)
+        assert grown.unk not in ids and grown.decode(ids) == text and not grown.unknown(text)
+    mark, asr, _, closing = range(grown.num_pieces, grown.vocab_size)
+    assert [i for i in grown.encode("<asr> \\% ]") if i >= grown.num_pieces] == [asr, mark, closing]
+    # Other words with backslashes are words, and what a network writes in vain is one.
+    assert grown.unknown("a \\ \\it") == {"\\", "a"} and grown.unk in grown.encode("\\")
+    assert grown.decode([mark, closing, mark]) == "\\ ] \\"
+    assert pickle.loads(pickle.dumps(grown)).encode("\\%") == grown.encode("\\%")
+    # It is not needed where text with it was learnt from, where it is dropped, and without symbols.
+    assert "\\" not in train(["fifty \\% of"], vocab_size=40).extended(["%"]).config.symbols
+    removing = NormalizationConfig(punctuation="remove")
+    assert train(["fifty"], vocab_size=40, normalization=removing).extended(["%"]).config.symbols == ("%",)
+    keeping = NormalizationConfig(punctuation="remove", punctuation_kept="%")
+    kept = train(["fifty %"], vocab_size=40, normalization=keeping).extended(["%"])
+    assert kept.config.symbols == ("\\", "%") and kept.decode(kept.encode("\\% %")) == "\\% %"
+    assert tokenizer.extended([]).symbols == tokenizer.symbols
+
+
 def test_unknown_characters() -> None:
     tokenizer = train(["abc abc"], vocab_size=20)
     ids = tokenizer.encode("abécxx a")
