@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from stxlib.config_options import nearest
+
 
 @dataclass(frozen=True)
 class Entity:
@@ -48,12 +50,19 @@ def join_intent(scenario: str, action: str) -> str:
     return "_".join(part for part in (scenario, action) if part)
 
 
+_FRAME_KEYS = ("intent", "scenario", "action", "slots")
+
+
 def read_frame(value: str) -> Frame:
     """A frame from a value of the stream `semantics`. ValueError says what is wrong with it.
 
-    A `scenario` and an `action`, where both are given, go before an `intent`; slots are read from a list of `type` and `filler`, or from a mapping.
+    A key that a frame does not have is an error, as what stands under it would be lost. A `scenario` and an `action`, where both are given, go before an `intent`; slots are read from a list of `type` and `filler`, or from a mapping.
     """
     data = read_json(value, dict, "an object with `intent` and `slots`")
+    for key in data:
+        if key not in _FRAME_KEYS:
+            hint = "; SLURP's entities are `slots` here" if key == "entities" else nearest(key, _FRAME_KEYS)
+            raise ValueError(f"key '{key}': a frame has {', '.join(_FRAME_KEYS)}{hint}")
     names = {key: data.get(key) or "" for key in ("scenario", "action", "intent")}
     for key, name in names.items():
         if not isinstance(name, str):

@@ -87,7 +87,21 @@ def test_bad_entities(value: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("[]", "expected an object"), ("{", "no JSON"), ('{"slots": "x"}', "expected a list of objects")],
+    [
+        ("[]", "expected an object"),
+        ("{", "no JSON"),
+        ('{"slots": "x"}', "expected a list of objects"),
+        (
+            '{"intnet": "a_b"}',
+            "key 'intnet': a frame has intent, scenario, action, slots; did you mean 'intent'",
+        ),
+        ('{"intent": "a_b", "slot": []}', "key 'slot': .*; did you mean 'slots'"),
+        (
+            '{"scenario": "a", "action": "b", "entities": []}',
+            "key 'entities': .*; SLURP's entities are `slots` here",
+        ),
+        ('{"intent": "a_b", "text": "x"}', "key 'text': a frame has"),
+    ],
 )
 def test_bad_frames(value: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
