@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from stxlib.atomic import write_text
 from stxlib.config import parse_config
 from stxlib.errors import ConfigError, run
 from stxlib.score.inputs import list_ids
 from stxlib.score.labels import Format
-from stxlib.score.metric import Inputs
+from stxlib.score.metric import Inputs, Scored
 from stxlib.score.metrics import METRICS, STREAMS, Metric, PairMetric
 from stxlib.score.score_json import Entry, score_entry, write_scores
 from stxlib.score.slue import absent_parts, score_slue
@@ -84,17 +83,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     description = "Score predictions against references, with 95 % bootstrap intervals."
     config = parse_config(ScoreConfig, argv, prog="stxlib.bin.score", description=description).config
     entries: dict[str, Entry] = {}
+    files: dict[str, str] = {}  # written with the entries: a metric that fails leaves the folder as it was
     for metric in config.metric:
         if lacking := absent(config, metric):
             print(f"{metric}: not scored: {lacking}")
         elif metric == "slue":
             entries[metric] = score_slue(config.parts)
         else:
-            entries[metric] = score(config, metric)
+            scored, entries[metric] = score(config, metric)
+            files |= scored.files
     if not entries:
         print("nothing to score" + (f" of {config.hyp}" if config.hyp else ""))
         return
-    path = write_scores(config.out, entries)
+    path = write_scores(config.out, entries, files)
     for entry in entries.values():
         print(format_entry(entry), end="")
     print(f"written: {path}")
@@ -113,8 +114,8 @@ def absent(config: ScoreConfig, metric: Metric) -> str | None:
     return None
 
 
-def score(config: ScoreConfig, metric: PairMetric) -> Entry:
-    """One metric of predictions against references; its files are written."""
+def score(config: ScoreConfig, metric: PairMetric) -> tuple[Scored, Entry]:
+    """One metric of predictions against references, and what score.json holds of it."""
     inputs = Inputs(
         ref=cast(Path, config.ref),
         hyp=cast(Path, config.hyp),
@@ -124,9 +125,7 @@ def score(config: ScoreConfig, metric: PairMetric) -> Entry:
         load_gold=config.load_gold,
     )
     scored = METRICS[metric](inputs)
-    for name, text in scored.files.items():
-        write_text(config.out / name, text)
-    return score_entry(scored, inputs, draws=config.draws, seed=config.seed)
+    return scored, score_entry(scored, inputs, draws=config.draws, seed=config.seed)
 
 
 def format_entry(entry: Entry) -> str:

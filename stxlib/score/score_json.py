@@ -34,6 +34,8 @@ from stxlib.score.metric import Counts, Inputs, Scored
 
 Entry = dict[str, Any]
 
+_REMEDY = "give a score.json, as stxlib.bin.score writes it, or move this one away and score again"
+
 
 def score_entry(scored: Scored, inputs: Inputs, *, draws: int, seed: int) -> Entry:
     """What score.json holds for one metric."""
@@ -67,10 +69,14 @@ def score_entry(scored: Scored, inputs: Inputs, *, draws: int, seed: int) -> Ent
     }
 
 
-def write_scores(out: Path, entries: Mapping[str, Entry]) -> Path:
-    """Put `entries` (metric -> entry) into `out`/score.json beside the metrics that are there already."""
+def write_scores(out: Path, entries: Mapping[str, Entry], files: Mapping[str, str] | None = None) -> Path:
+    """Put `entries` (metric -> entry) into `out`/score.json beside the metrics that are there already, and `files` (name -> contents)
+    beside it: nothing is written where score.json is something else.
+    """
     path = out / "score.json"
     merged = (read_scores(path) if path.is_file() else {}) | dict(entries)
+    for name, text in (files or {}).items():
+        write_text(out / name, text)
     write_text(path, json.dumps(merged, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return path
 
@@ -79,15 +85,17 @@ def read_scores(path: Path) -> dict[str, Entry]:
     """Metric -> entry. Raises DataError when the file is not a score.json."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError(
-            f"{path}: cannot be read as JSON: {error}; delete it and run stxlib.bin.score again"
+            f"{path}: {error.strerror or error}; give a score.json, as stxlib.bin.score writes it"
         ) from None
+    except ValueError as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}; {_REMEDY}") from None
     if not isinstance(entries, dict) or not all(
         isinstance(entry, dict) and {"figures", "counts", "headline"} <= entry.keys()
         for entry in entries.values()
     ):
-        raise DataError(f"{path}: not written by stxlib.bin.score; delete it and run stxlib.bin.score again")
+        raise DataError(f"{path}: not written by stxlib.bin.score; {_REMEDY}")
     return entries
 
 

@@ -32,6 +32,8 @@ class Part:
     ref: str
     "what it was scored against: data of one `ref` are one set"
     source: Path
+    is_named: bool = False
+    "it was given as METRIC=FILE"
 
 
 def slue_score(wer_voxpopuli: float, wer_voxceleb: float, sa_macro_f1: float, ner_f1: float) -> float:
@@ -43,7 +45,8 @@ def score_slue(parts: Sequence[Path | str]) -> Entry:
     """The entry `slue` of a score.json, from the files of the parts.
 
     parts: score.json files which hold, together, `slue_ner`, `slue_sa`, and the `wer` of the sets of both (one WER where both
-        were scored on one set). `METRIC=FILE` takes this metric alone from a file that has others too.
+        were scored on one set). `METRIC=FILE` takes this metric alone from a file that has others too; two `wer=FILE` are taken
+        whatever their sets are called. A folder stands for the score.json in it.
     Raises DataError saying which parts are missing, or which are there more than once.
 
     The interval is put together from those of the parts, and rather too wide: what lies in one set is taken to go
@@ -111,11 +114,16 @@ def _none_of(missing: Sequence[str]) -> str:
 
 
 def _split(item: str) -> tuple[str, Path]:
-    """`METRIC=FILE` or `FILE`: the metric, empty where none is named, and the file."""
-    metric, separator, path = item.partition("=")
-    if not separator or metric not in _NEEDED:
-        metric, path = "", item
-    return metric, Path(path)
+    """`METRIC=FILE` or `FILE`: the metric, empty where none is named, and the file. DataError for a metric that is no part."""
+    metric, separator, name = item.partition("=")
+    if not separator or Path(item).exists() or "/" in metric:
+        metric, name = "", item
+    elif metric not in _NEEDED:
+        raise DataError(
+            f"--parts {item}: {metric!r} is no part of the SLUE score; give {', '.join(_NEEDED)}, or the file alone"
+        )
+    path = Path(name)
+    return metric, path / "score.json" if path.is_dir() else path
 
 
 def _read(item: str) -> list[Part]:
@@ -127,10 +135,10 @@ def _read(item: str) -> list[Part]:
             f"{path}: has no {metric or 'wer, slue_ner or slue_sa'}, only {', '.join(sorted(entries)) or 'nothing'}; "
             "score these with stxlib.bin.score, or leave the file out"
         )
-    return [_part(name, entries[name], path) for name in wanted]
+    return [_part(name, entries[name], path, is_named=bool(metric)) for name in wanted]
 
 
-def _part(metric: str, entry: Entry, path: Path) -> Part:
+def _part(metric: str, entry: Entry, path: Path, *, is_named: bool) -> Part:
     figure = entry["figures"].get(_NEEDED[metric]) or {}
     if figure.get("value") is None:
         raise DataError(
@@ -138,7 +146,7 @@ def _part(metric: str, entry: Entry, path: Path) -> Part:
         )
     value = float(figure["value"])
     low, high = (value if figure.get(end) is None else float(figure[end]) for end in ("low", "high"))
-    return Part(metric, value, low, high, normpath(str(entry.get("ref", ""))), path)
+    return Part(metric, value, low, high, normpath(str(entry.get("ref", ""))), path, is_named)
 
 
 def _only(found: Sequence[Part], metric: str) -> Part:
@@ -163,11 +171,12 @@ def _wers(found: Sequence[Part], entities: Part, sentiment: Part) -> list[Part]:
         )
     if all(matching):
         return [of_ref[0] for of_ref in matching]
-    if len(wers) == len(refs) == 2 and wers[0].ref != wers[1].ref:
-        return wers  # sets that are named otherwise for each metric; a mean knows no order
+    if len(wers) == len(refs) == 2 and wers[0].ref != wers[1].ref and all(wer.is_named for wer in wers):
+        return wers  # sets that are called otherwise for each metric; a mean knows no order
     lacking = ", ".join(ref for ref, of_ref in zip(refs, matching, strict=True) if not of_ref)
     raise DataError(
-        f"--parts: no WER of {lacking}, only of {', '.join(wer.ref for wer in wers)}; score wer there too"
+        f"--parts: no WER of {lacking}, only of {', '.join(wer.ref for wer in wers)}; score wer there too, "
+        "or give both as wer=FILE where these are the same sets by another name"
     )
 
 

@@ -78,6 +78,16 @@ def test_missing_predictions(folders: list[str], tmp_path: Path, capsys: pytest.
     assert wer["counts"]["deleted"] == 6 and wer["missing"] == ["s0-u00", "s5-u29"]
 
 
+def test_a_metric_that_fails_leaves_the_folder_as_it_was(folders: list[str], tmp_path: Path) -> None:
+    main(folders)
+    before = {path: path.read_bytes() for path in (tmp_path / "hyp").iterdir()}
+    utts = [line.split()[0] for line in (tmp_path / "ref/text").read_text().splitlines()]
+    write_table(tmp_path / "ref/text", dict.fromkeys(utts, "something else"))
+    with pytest.raises(DataError, match="no such table"):
+        main([*folders, "--metric", "wer", "cer", "slue_sa"])
+    assert {path: path.read_bytes() for path in (tmp_path / "hyp").iterdir()} == before
+
+
 def test_nothing_counted_is_null(folders: list[str], tmp_path: Path) -> None:
     write_table(
         tmp_path / "all",

@@ -81,7 +81,25 @@ def test_a_file_for_each_part(tmp_path: Path) -> None:
         write(tmp_path / "3", slue_sa=entry("sa_macro_f1", 50, "r3")),
         write(tmp_path / "4", slue_ner=entry("ner_f1", 60, "r4")),
     ]
-    assert score_slue(files)["figures"]["slue"]["value"] == pytest.approx((85 + 50 + 60) / 3)
+    with pytest.raises(DataError, match="no WER of r4, r3, only of r1, r2; .* or give both as wer=FILE"):
+        score_slue(files)
+    with pytest.raises(DataError, match="no WER of r4, r3"):
+        score_slue([f"wer={files[0]}", *files[1:]])
+    named = [*(f"wer={file}" for file in files[:2]), *files[2:]]
+    assert score_slue(named)["figures"]["slue"]["value"] == pytest.approx((85 + 50 + 60) / 3)
+
+
+def test_a_folder_stands_for_its_file(parts: tuple[Path, Path], tmp_path: Path) -> None:
+    assert score_slue([path.parent for path in parts])["figures"] == score_slue(parts)["figures"]
+    with pytest.raises(DataError, match="nowhere: No such file or directory; give a score.json"):
+        score_slue([*parts, tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty/score.json: No such file or directory"):
+        score_slue([*parts, tmp_path / "empty"])
+    with pytest.raises(DataError, match="'sa' is no part of the SLUE score; give wer, slue_ner, slue_sa"):
+        score_slue([f"sa={parts[0]}"])
+    odd = write(tmp_path / "a=b", slue_sa=entry("sa_macro_f1", 50, "data/vc"))
+    assert score_slue([parts[0], f"wer={parts[1]}", odd])["figures"]["sa_macro_f1"]["value"] == 50
 
 
 def test_one_set_for_all(tmp_path: Path) -> None:
