@@ -63,11 +63,11 @@ NOTHING = Tally(0, 0, 0)
 def tally_classes(references: Sequence[str], predictions: Sequence[str]) -> dict[str, Tally]:
     """One class an utterance on both sides: class -> tally, sorted.
 
-    An empty prediction is none: it misses its reference, and is no class of its own.
+    An empty prediction is none: it misses its reference, and is no class of its own; neither is an empty reference.
     Raises ValueError when the sides have different lengths.
     """
     pairs = list(zip(references, predictions, strict=True))
-    reference, predicted = Counter(references), Counter(filter(None, predictions))
+    reference, predicted = Counter(filter(None, references)), Counter(filter(None, predictions))
     correct = Counter(one for one, other in pairs if one == other)
     return {
         label: Tally(correct[label], reference[label], predicted[label])

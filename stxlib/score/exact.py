@@ -15,18 +15,25 @@ from stxlib.score.utterances import dump_utterances
 def score_exact(inputs: Inputs) -> Scored:
     """How often a whole frame is right (intent, and the multiset of type and filler of the slots), and slot F1.
 
-    From the stream `semantics`. An utterance without a prediction is wrong. Details: `per_label` (types of slots).
+    From the stream `semantics`. An utterance without a prediction is wrong, also where its reference is empty; intent accuracy is that of
+    `ic`. Details: `per_label` (types of slots).
     Writes `utterances.exact.jsonl`.
     """
     pairs = read_pairs(inputs, "semantics")
     references, predictions = read_frames(pairs)
     sides = list(zip(references, predictions, strict=True))
     tallies = [entity_tallies(one.slots, other.slots) for one, other in sides]
-    right = [is_exact(one, other) for one, other in sides]
+    right = [
+        value != "" and is_exact(*frames)
+        for value, frames in zip(pairs.predictions.values(), sides, strict=True)
+    ]
+    said, heard = ([frame.intent for frame in frames] for frames in (references, predictions))
+    intents = ClassColumns(()).of_classes(said, heard)
     counts: dict[str, Array] = {
         "utterances": np.ones(len(sides)),
         "exact": np.array(right, float),
-        "intents_correct": np.array([one.intent == other.intent for one, other in sides], float),
+        "intents_correct": intents["correct"],
+        "intents": intents["reference"],
     }
     types = total(tallies)
     counts |= ClassColumns(tuple(types), "slot_").of(tallies)
@@ -57,5 +64,5 @@ def _figures(counts: Counts) -> dict[str, Array]:
         "exact_match": percent(counts["exact"], counts["utterances"]),
         **{f"slot_{ratio}": micro[ratio] for ratio in RATIOS},
         "slot_macro_f1": macro["f1"],
-        "intent_accuracy": percent(counts["intents_correct"], counts["utterances"]),
+        "intent_accuracy": percent(counts["intents_correct"], counts["intents"]),
     }

@@ -29,7 +29,9 @@ def read_labels(
 
     load_gold: SLURP files are keyed by `slurp_id`, and not by recordings.
     """
-    found = look(where) if format == "auto" else format
+    found = format_of(where, format)
+    if where.suffix == ".gz" and where.is_file():
+        raise DataError(f"{where}: is compressed; unpack it (gunzip -k {where}) and give that file")
     if found == "data_dir":
         labels = read_data_dir(where, streams, side)
     elif not where.is_file():
@@ -48,6 +50,11 @@ def read_labels(
     return labels
 
 
+def format_of(where: Path, format: Format) -> Format:
+    """The format that was given, or what the path looks like: never `auto`."""
+    return look(where) if format == "auto" else format
+
+
 def look(where: Path) -> Format:
     """The format of a path by what it holds: never `auto`."""
     if not where.is_file():
@@ -57,7 +64,7 @@ def look(where: Path) -> Format:
             first = next((line for line in lines if line.strip()), "")
     except OSError as error:
         raise DataError(f"{where}: {error.strerror or error}; check the path and its permissions") from None
-    if first.lstrip().startswith("{"):
+    if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":
         return "slurp"
     columns = first.rstrip("\r\n").split("\t")
     return "slue" if "id" in columns and not COLUMNS.isdisjoint(columns) else "data_dir"

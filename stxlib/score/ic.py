@@ -15,7 +15,7 @@ def score_ic(inputs: Inputs) -> Scored:
     """Accuracy of whole intents, of scenarios and of actions, and macro F1, precision and recall of intents.
 
     From the stream `intent`, on a side that has none from `semantics`; scenario and action where every reference has
-    both. An utterance without a prediction is wrong. Details: `per_label`, `confusion`. Writes `utterances.ic.jsonl`.
+    both. Accuracy is that of the utterances whose reference has an intent, null where none has. One without a prediction is wrong. Details: `per_label`, `confusion`. Writes `utterances.ic.jsonl`.
     """
     pairs = read_pairs(inputs, "intent", "semantics")
     references, predictions = read_frames(pairs)
@@ -45,7 +45,7 @@ def score_ic(inputs: Inputs) -> Scored:
         notes=pairs.notes,
         files={
             "utterances.ic.jsonl": dump_utterances(
-                (utt, one, other, one == other)
+                (utt, one, other, one == other != "")
                 for utt, one, other in zip(pairs.references, said, heard, strict=True)
             )
         },
@@ -54,7 +54,7 @@ def score_ic(inputs: Inputs) -> Scored:
 
 
 def _figures(counts: Counts) -> dict[str, Array]:
-    figures = {"intent_accuracy": percent(counts["correct"], counts["utterances"])}
+    figures = {"intent_accuracy": percent(counts["correct"], counts["reference"])}
     for part in ("scenario", "action"):
         if f"{part}_correct" in counts:
             figures[f"{part}_accuracy"] = percent(counts[f"{part}_correct"], counts["utterances"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from stxlib.data.tables import read_table
 from stxlib.errors import DataError
-from stxlib.score.formats import read_labels
+from stxlib.score.formats import format_of, read_labels
 from stxlib.score.labels import Labels
 from stxlib.score.metric import Inputs
 from stxlib.score.slurp_format import recording_name
@@ -43,6 +44,12 @@ def read_pairs(inputs: Inputs, *streams: str, drop_missing: bool = False) -> Pai
     `inputs.allow_missing` a missing one is empty; with `drop_missing` as well it is left out, of those given twice the
     last counts, and those of no reference are ignored, as SLURP's official script does.
     """
+    if inputs.load_gold and "slurp" not in [
+        format_of(side, inputs.format) for side in (inputs.ref, inputs.hyp)
+    ]:
+        raise DataError(
+            f"--load_gold true: neither {inputs.ref} nor {inputs.hyp} is a file of SLURP, whose ids it chooses; leave it out"
+        )
     ref = read_labels(inputs.ref, streams, "ref", format=inputs.format, load_gold=inputs.load_gold)
     hyp = read_labels(inputs.hyp, streams, "hyp", format=inputs.format, load_gold=inputs.load_gold)
     ref_stream, hyp_stream = (next(name for name in streams if name in side.streams) for side in (ref, hyp))
@@ -54,9 +61,9 @@ def read_pairs(inputs: Inputs, *streams: str, drop_missing: bool = False) -> Pai
         raise DataError(
             f"{ref_place}: {len(ref.repeated)} utterances are there more than once: {list_ids(ref.repeated)}; keep one row of each"
         )
-    predictions, repeated = _named_as(references, found, ref)
-    repeated += tuple(utt for utt in hyp.repeated if utt not in repeated)
     is_official = inputs.allow_missing and drop_missing
+    predictions, repeated = _named_as(references, found, ref, is_official=is_official)
+    repeated += tuple(utt for utt in hyp.repeated if utt not in repeated)
     notes = [*ref.notes, *hyp.notes]
     if repeated:
         if not is_official:
@@ -69,19 +76,19 @@ def read_pairs(inputs: Inputs, *streams: str, drop_missing: bool = False) -> Pai
         )
     missing = tuple(utt for utt in references if utt not in predictions)
     extra = tuple(utt for utt in predictions if utt not in references and utt not in ref.ids)
+    are_foreign = bool(extra) and not (is_official or hyp.has_other_sets)
+    lacking = f"{len(missing)} of {len(references)} utterances have no prediction: {list_ids(missing)}"
+    if are_foreign:
+        also = f"; and {lacking}" if missing else ""
+        raise DataError(
+            f"{hyp_place}: {len(extra)} predictions are for utterances not in {ref_place}: "
+            f"{list_ids(extra)}{also}; give --ref the set that was decoded"
+        )
     if extra:
-        if not (is_official or hyp.has_other_sets):
-            raise DataError(
-                f"{hyp_place}: {len(extra)} predictions are for utterances not in {ref_place}: "
-                f"{list_ids(extra)}; give --ref the set that was decoded"
-            )
         notes.append(f"{len(extra)} predictions are for utterances not in {ref_place} and were ignored")
     if missing and not inputs.allow_missing:
         how = "leave them out, as the official script does," if drop_missing else "score them as empty"
-        raise DataError(
-            f"{hyp_place}: {len(missing)} of {len(references)} utterances have no prediction: "
-            f"{list_ids(missing)}; decode them, or {how} with --allow_missing true"
-        )
+        raise DataError(f"{hyp_place}: {lacking}; decode them, or {how} with --allow_missing true")
     if drop_missing and missing:
         references = {utt: value for utt, value in references.items() if utt in predictions}
         if not references:
@@ -102,22 +109,30 @@ def read_pairs(inputs: Inputs, *streams: str, drop_missing: bool = False) -> Pai
 
 
 def _named_as(
-    references: Collection[str], predictions: dict[str, str], ref: Labels
+    references: Collection[str], predictions: dict[str, str], ref: Labels, *, is_official: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Predictions under the names of the references, and those names that several predictions have.
 
-    Recordings are the same whatever their folder and the ending of their file.
+    Recordings are the same whatever their folder and the ending of their file, where that tells them apart; a prediction that is called
+    exactly like its reference goes before.
     """
     if not ref.sentences or all(utt in references for utt in predictions):
         return predictions, ()
-    by_name = {recording_name(utt): utt for utt in references}
-    named: dict[str, str] = {}
+    of_name = Counter(map(recording_name, references))
+    by_name = {recording_name(utt): utt for utt in references if of_name[recording_name(utt)] == 1}
+    named = {utt: value for utt, value in predictions.items() if utt in references}
+    exact = frozenset(named)
     repeated: dict[str, None] = {}
     for utt, value in predictions.items():
-        name = utt if utt in references else by_name.get(recording_name(utt), utt)
+        if utt in exact:
+            continue
+        name = by_name.get(recording_name(utt), utt)
+        if name in exact and is_official:
+            name = utt  # of no reference: that one has the prediction that is called like it
         if name in named:
             repeated[name] = None
-        named[name] = value
+        if name not in exact:
+            named[name] = value
     return named, tuple(repeated)
 
 

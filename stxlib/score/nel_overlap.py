@@ -12,8 +12,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from stxlib.score.classes import NOTHING, Tally
 
 Utt = TypeVar("Utt", bound=Hashable)
@@ -80,13 +78,19 @@ def frame_tally(words: Sequence[Span], predicted: Sequence[Span] | None, referen
     if not words:
         return Tally(0, 0, sum(_frame(end) - _frame(start) for _, start, end in predicted))
     length = _frame(max(predicted[-1][2], words[-1][2]))
-    in_prediction, in_reference = np.zeros(length, bool), np.zeros(length, bool)
-    for _, start, end in predicted:
-        in_prediction[_frame(start) : _frame(end)] = True
-    for word, start, end in words:
-        if word.startswith(INSIDE):
-            in_reference[_frame(start) : _frame(end)] = True
-    return Tally(int((in_prediction & in_reference).sum()), int(in_reference.sum()), int(in_prediction.sum()))
+    entities = [span for span in words if span[0].startswith(INSIDE)]
+    in_either = _num_frames([*predicted, *entities], length)
+    in_prediction, in_reference = _num_frames(predicted, length), _num_frames(entities, length)
+    return Tally(in_prediction + in_reference - in_either, in_reference, in_prediction)
+
+
+def _num_frames(spans: Sequence[Span], length: int) -> int:
+    """How many of the first `length` frames lie in any of the spans."""
+    count = covered = 0  # frames below `covered` are counted
+    for first, last in sorted((_frame(start), min(_frame(end), length)) for _, start, end in spans):
+        count += max(0, last - max(first, covered))
+        covered = max(covered, last)
+    return count
 
 
 def word_tally(

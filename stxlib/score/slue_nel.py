@@ -8,7 +8,6 @@ word_times     [["ada", 0.31, 0.55], ...]; of the references; words within an en
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,9 @@ from stxlib.score.utterances import dump_utterances
 from stxlib.text.labels import read_json
 
 _EXPECTED = "a list of [start, end], of [filler, start, end], or of objects with start_second and end_second"
+_LONGEST = (
+    1_000_000  # seconds: no utterance is so long, and other units (milliseconds since 1970) are noticed
+)
 
 
 def score_slue_nel(inputs: Inputs) -> Scored:
@@ -101,8 +103,8 @@ def _span(parts: list[Any], item: object) -> Span:
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (start, end))
     if not isinstance(phrase, str) or not numbers:
         raise ValueError(f"{json.dumps(item)[:60]}: expected {_EXPECTED}")
-    if not (0 <= start <= end and math.isfinite(end)):
-        raise ValueError(f"{json.dumps(item)[:60]}: expected 0 <= start <= end, in seconds")
+    if not 0 <= start <= end <= _LONGEST:
+        raise ValueError(f"{json.dumps(item)[:60]}: expected 0 <= start <= end <= {_LONGEST:,}, in seconds")
     return " ".join(phrase.split()), float(start), float(end)
 
 

@@ -89,6 +89,10 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not line.strip():
             continue
         where = f"{path}:{number}"
+        if line.lstrip()[:2] == "[{" or line.strip() == "[":
+            raise DataError(
+                f"{where}: begins a JSON array; expected one object a line (jq -c '.[]' writes them so)"
+            )
         try:
             record = json.loads(line)
         except ValueError as error:

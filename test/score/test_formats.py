@@ -130,6 +130,28 @@ def test_load_gold_needs_slurp_ids(tmp_path: Path) -> None:
         read_labels(path, ["semantics"], "hyp", load_gold=True)
 
 
+def test_files_that_are_not_read(tmp_path: Path) -> None:
+    record = '{"file": "b", "scenario": "x", "action": "y"}'
+    for text in (f"[{record}]\n", f"[\n{record}\n]\n"):
+        (tmp_path / "p.jsonl").write_text(text)
+        with pytest.raises(DataError, match=r"p.jsonl:1: begins a JSON array; expected one object a line"):
+            read_labels(tmp_path / "p.jsonl", ["semantics"], "hyp")
+    (tmp_path / "text.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match=r"text.gz: is compressed; unpack it \(gunzip -k"):
+        read_labels(tmp_path / "text.gz", ["text"], "hyp")
+
+
+def test_load_gold_is_for_files_of_slurp(tmp_path: Path) -> None:
+    write_table(tmp_path / "ref/semantics", {"3": '{"intent": "x_y"}'})
+    inputs = Inputs(ref=tmp_path / "ref", hyp=tmp_path / "ref", load_gold=True)
+    with pytest.raises(DataError, match=r"--load_gold true: neither .* is a file of SLURP.*leave it out"):
+        read_pairs(inputs, "semantics")
+    gold = lines(tmp_path / "p.jsonl", {"slurp_id": 3, "scenario": "x", "action": "y"})
+    assert read_pairs(Inputs(ref=gold, hyp=inputs.hyp, load_gold=True), "semantics").references.keys() == {
+        "3"
+    }
+
+
 def test_slue_tables(tmp_path: Path) -> None:
     (tmp_path / "dev.tsv").write_text(VOXPOPULI)
     labels = read_labels(tmp_path / "dev.tsv", ["text", "entities", "sentiment"], "ref")

@@ -129,6 +129,25 @@ def test_fillers_in_another_case_are_told(tmp_path: Path) -> None:
         assert not score(Inputs(ref=inputs.ref, hyp=inputs.ref)).notes
 
 
+def test_no_prediction_is_wrong_whatever_the_reference_is(tmp_path: Path) -> None:
+    """Not as good as an empty frame; and accuracy is of those that have an intent, in both metrics."""
+    empty, full = write_frame(Frame("", "")), write_frame(Frame("x", "y"))
+    inputs = make(tmp_path, "semantics", {"a": empty, "b": empty, "c": full}, {"a": empty, "c": full})
+    inputs = Inputs(ref=inputs.ref, hyp=inputs.hyp, allow_missing=True)
+    exact, ic = figures_of(score_exact(inputs)), figures_of(score_ic(inputs))
+    assert exact["exact_match"] == pytest.approx(100 * 2 / 3)
+    assert exact["intent_accuracy"] == ic["intent_accuracy"] == 100
+    correct = [
+        json.loads(line)["correct"]
+        for line in score_exact(inputs).files["utterances.exact.jsonl"].splitlines()
+    ]
+    assert correct == [True, False, True]
+    slots = write_frame(Frame("", "", (Entity("who", "ada"),)))
+    inputs = make(tmp_path, "semantics", {"a": slots}, {"a": slots})
+    for score in (score_exact, score_ic):
+        assert np.isnan(figures_of(score(inputs))["intent_accuracy"])
+
+
 def test_an_empty_prediction_is_no_frame(tmp_path: Path) -> None:
     scored = score_exact(make(tmp_path, "semantics", {"a": write_frame(Frame("x", "y"))}, {"a": ""}))
     assert figures_of(scored)["exact_match"] == 0

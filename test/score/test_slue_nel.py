@@ -226,3 +226,11 @@ def test_words_without_times(tmp_path: Path) -> None:
     ref = {"entity_times": {"a": "[]", "b": "[]"}, "word_times": {"a": "[]"}}
     with pytest.raises(DataError, match="1 utterances have no word times: b"):
         score_slue_nel(make(tmp_path, ref, {"a": "[]", "b": "[]"}))
+
+
+def test_times_that_are_no_seconds_of_an_utterance(tmp_path: Path) -> None:
+    """Counted without a frame in memory, and refused where they can only be a mistake."""
+    assert frame_tally(WORDS, [("", 0.0, 1e9)], ENTITY).predicted == 1e11
+    inputs = make(tmp_path, {"entity_times": {"a": "[[0, 1]]"}}, {"a": "[[0, 1e9]]"})
+    with pytest.raises(DataError, match=r"hyp/entity_times: .* a: .*expected 0 <= start <= end <= 1,000,000"):
+        score_slue_nel(inputs)

@@ -210,6 +210,21 @@ def test_recordings_are_known_by_other_endings(tmp_path: Path) -> None:
     write_lines(hyp, [frame_record(file=name) for name in ("audio-1.5.wav", "audio-1.wav", "audio-1.flac")])
     with pytest.raises(DataError, match=r"more than one prediction: audio-1.flac"):
         score_slurp(Inputs(ref=ref, hyp=hyp))
+    # Officially names are equal or not: the other spelling is one for no reference, wherever it stands.
+    wrong = frame_record(file="audio-1.wav", action="x")
+    both = [frame_record(file=name) for name in ("audio-1.5.wav", "audio-1.flac")]
+    for records in ([wrong, *both], [*both, wrong]):
+        write_lines(hyp, records)
+        scored = score_slurp(Inputs(ref=ref, hyp=hyp, allow_missing=True))
+        assert figures_of(scored)["intent_f1"] == 100
+        assert scored.notes == (f"1 predictions are for utterances not in {ref} and were ignored",)
+    # What could be either recording is none.
+    twice = write_lines(tmp_path / "twice.jsonl", [sentence(1, "a/1.flac", "b/1.flac")])
+    write_lines(hyp, [frame_record(file="c/1.wav")])
+    with pytest.raises(
+        DataError, match=r"not in .*: c/1.wav; and 2 of 2 utterances have no prediction: a/1.flac, b/1"
+    ):
+        score_slurp(Inputs(ref=twice, hyp=hyp))
     frames = {name: write_frame(Frame("calendar", "set")) for name in ("audio-1", "audio-1.5")}
     write_table(tmp_path / "decode/semantics", frames)
     assert len(score_slurp(Inputs(ref=ref, hyp=tmp_path / "decode")).utts) == 2
