@@ -5,14 +5,19 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+_RECORDS = (":(top,exclude,glob)egs/*/results/**", ":(top,exclude,glob)egs/*/RESULTS.md")
+
 
 def git_commit() -> str:
-    """Short hash of the clone that stxlib is imported from; `+changes` if files of it differ, `unknown` outside git."""
+    """Short hash of the clone that stxlib is imported from; `+changes` if files of it differ, `unknown` outside git.
+
+    Recorded results, which a run adds to, are no changes of the code.
+    """
     # A package that was installed into a folder inside someone else's repository is none of its files.
     commit = _git("rev-parse", "--short=12", "HEAD")
     if not commit or not _git("ls-files", "--error-unmatch", "__init__.py"):
         return "unknown"
-    changes = _git("status", "--porcelain", "--untracked-files=no")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *_RECORDS)
     return commit + ("+changes" if changes else "")
 
 

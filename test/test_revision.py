@@ -47,5 +47,22 @@ def test_changes_count_and_a_repository_around_it_does_not(tmp_path: Path) -> No
     git(tmp_path, "add", "stxlib")
     git(tmp_path, "commit", "-qm", "stxlib")
     assert re.fullmatch(r"[0-9a-f]{12} \| \d{4}-.*\n", commit_of(tmp_path))
+    records = [
+        tmp_path / "egs/mini" / name for name in ("results/asr.json", "results/old/asr.json", "RESULTS.md")
+    ]
+    for path in records:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("first")
+    (tmp_path / "egs/mini/run.sh").write_text("first")
+    git(tmp_path, "add", "egs")
+    git(tmp_path, "commit", "-qm", "results")
+    for path in records:
+        path.write_text("another seed")
+    records[0].unlink()
+    assert re.match(r"[0-9a-f]{12} ", commit_of(tmp_path))  # a recorded result is no change of the code
+    (tmp_path / "egs/mini/run.sh").write_text("changed")
+    assert re.match(r"[0-9a-f]{12}\+changes ", commit_of(tmp_path))
+    (tmp_path / "egs/mini/run.sh").write_text("first")
+    assert re.match(r"[0-9a-f]{12} ", commit_of(tmp_path))
     (tmp_path / "other").write_text("changed")
     assert re.match(r"[0-9a-f]{12}\+changes ", commit_of(tmp_path))
