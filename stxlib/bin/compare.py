@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         mean_counts(before, names),
         mean_counts(after, names),
         lambda counts: scored.figures(counts)[figure],
-        groups_of(scored.utts, read_speakers(config.ref, scored.utts), scored.sentences),
+        groups_of(scored.utts, read_speakers(config.ref, scored.utts, config.format), scored.sentences),
         draws=config.draws,
         seed=config.seed,
     )

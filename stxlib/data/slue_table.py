@@ -42,22 +42,28 @@ def slue_rows(
     header: list[str] | None = None
     lines: dict[str, int] = {}
     for number, line in read_lines(path):
-        cells = [cell.strip(" ") for cell in line.split("\t")]
+        cells = line.split("\t")
         if not line.strip():
             continue
         if header is None:
-            header = cells
+            header = [cell.strip() for cell in cells]
             missing = [name for name in ("id", *needed) if name not in header]
             if missing:
                 expected = " and ".join(["id", *needed])
                 stop(f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with {expected}")
+            if len({*header}) < len(header):
+                stop(f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with each name but once")
             continue
         if len(cells) != len(header):
             report(
                 f"{path}:{number}: {len(cells)} columns, not the {len(header)} of the header; set them apart by tabs"
             )
             continue
-        columns = dict(zip(header, cells, strict=True))
+        # Entities count the characters of the text, blanks at its ends among them.
+        columns = {
+            name: cell if name == "normalized_text" else cell.strip()
+            for name, cell in zip(header, cells, strict=True)
+        }
         utt = columns["id"]
         if not utt or utt in lines:
             seen = f"the id {utt!r} is on line {lines[utt]} as well" if utt else "the id is empty"
@@ -76,29 +82,51 @@ def _slue_values(row: Mapping[str, str]) -> dict[str, str]:
         raise ValueError("has no normalized_text; add it, or delete the row")
     values = {"text": text}
     if "normalized_ner" in row:
-        entities = tuple(_slue_entity(item, given) for item in read_literal(row["normalized_ner"]))
-        values["entities"] = write_entities(entities)
+        values["entities"] = write_entities(slue_entities(row))
     if row.get("sentiment") in SENTIMENTS:
         values["sentiment"] = row["sentiment"]
-    if row.get("speaker_id", "None") not in ("", "None"):
-        values["utt2spk"] = row["speaker_id"]
+    if speaker := slue_speaker(row):
+        values["utt2spk"] = speaker
     return values
 
 
-def read_literal(cell: str) -> Sequence[object]:
-    """The items of a cell that holds a Python list; none of `None`, `nan` or nothing. ValueError says what is wrong."""
-    if cell in ("", "None", "nan"):
+def slue_speaker(row: Mapping[str, str]) -> str | None:
+    """None where the table says `None`, nothing, or has no such column."""
+    speaker = row.get("speaker_id", "")
+    return None if speaker in ("", "None", "nan") else speaker
+
+
+def slue_entities(row: Mapping[str, str], column: str = "normalized_ner") -> tuple[Entity, ...]:
+    """The entities of a row, with `start` in its text (blanks squeezed) where they have one. ValueError says what is wrong."""
+    text = row.get("normalized_text", "")
+    return tuple(_slue_entity(item, text, column) for item in read_literal(row[column], column))
+
+
+def unquoted(cell: str) -> str:
+    """A cell that pandas has quoted, as it does where a phrase has an apostrophe (`europe's` stands in `"` then)."""
+    if len(cell) > 1 and cell[0] == cell[-1] == '"' and '""' in cell:
+        return cell[1:-1].replace('""', '"')
+    return cell
+
+
+def read_literal(cell: str, column: str = "normalized_ner") -> Sequence[object]:
+    """The items of a cell that holds a Python list; none of `None`, `nan` or nothing. ValueError says what is wrong.
+
+    column: for the message.
+    """
+    if cell in ("", "None", "none", "nan"):
         return ()
     try:
-        items = ast.literal_eval(cell)
+        items = ast.literal_eval(unquoted(cell))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         items = None
     if not isinstance(items, list | tuple):
-        raise ValueError(f"normalized_ner: {cell[:60]!r}; expected [['TYPE', start, length], ...] or None")
+        form = "'words'" if column.startswith("pred_") else "start, length"
+        raise ValueError(f"{column}: {cell[:60]!r}; expected [['TYPE', {form}], ...] or None")
     return items
 
 
-def _slue_entity(item: object, text: str) -> Entity:
+def _slue_entity(item: object, text: str, column: str) -> Entity:
     match item:
         case [str(kind), int(start), int(length)] if (
             start >= 0 and length > 0 and start + length <= len(text)
@@ -106,5 +134,5 @@ def _slue_entity(item: object, text: str) -> Entity:
             return squeeze_entity(Entity(kind, text[start : start + length], start), text)
         case [str(kind), str(phrase)]:
             return squeeze_entity(Entity(kind, phrase), text)
-    seen = f"normalized_ner: {item!r} in a text of {len(text)} characters"
+    seen = f"{column}: {item!r} in a text of {len(text)} characters"
     raise ValueError(f"{seen}; expected ['TYPE', start, length] inside of it, or ['TYPE', 'words']")

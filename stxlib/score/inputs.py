@@ -10,8 +10,9 @@ from pathlib import Path
 from stxlib.data.tables import read_table
 from stxlib.errors import DataError
 from stxlib.score.formats import format_of, read_labels
-from stxlib.score.labels import Labels
+from stxlib.score.labels import Format, Labels
 from stxlib.score.metric import Inputs
+from stxlib.score.slue_format import read_slue_speakers
 from stxlib.score.slurp_format import recording_name
 
 _SHOWN_IDS = 20
@@ -142,18 +143,28 @@ def list_ids(ids: Collection[str]) -> str:
     return shown if len(ids) <= _SHOWN_IDS else f"{shown}, ... and {len(ids) - _SHOWN_IDS} more"
 
 
-def read_speakers(ref: Path, utts: Collection[str]) -> dict[str, str] | None:
-    """utterance -> speaker, or None where `utt2spk` is absent or names every utterance its own speaker."""
-    path = ref / "utt2spk"
-    if not path.is_file():
-        return None
-    speakers = read_table(path)
-    unknown = [utt for utt in utts if utt not in speakers]
-    if unknown:
-        raise DataError(
-            f"{path}: {len(unknown)} utterances have no speaker: {list_ids(unknown)}; "
-            f"run utils/validate_data_dir.py {ref}"
-        )
+def read_speakers(ref: Path, utts: Collection[str], format: Format = "auto") -> dict[str, str] | None:
+    """utterance -> speaker, or None where nothing says it, or where every utterance has its own.
+
+    Of a data directory, and of one of its tables, from `utt2spk`; of a table of SLUE from `speaker_id`, where a row without one has a
+    speaker of its own.
+    """
+    if ref.is_file() and format_of(ref, format) == "slue":
+        speakers = {utt: utt for utt in utts} | read_slue_speakers(ref)
+    else:
+        folder = ref if ref.is_dir() else ref.parent
+        path = folder / "utt2spk"
+        if not path.is_file() or (ref.is_file() and format_of(ref, format) != "data_dir"):
+            return None
+        speakers = read_table(path)
+        unknown = [utt for utt in utts if utt not in speakers]
+        if unknown and folder != ref:
+            return None  # a table that stands beside it by chance
+        if unknown:
+            raise DataError(
+                f"{path}: {len(unknown)} utterances have no speaker: {list_ids(unknown)}; "
+                f"run utils/validate_data_dir.py {ref}"
+            )
     found = {utt: speakers[utt] for utt in utts}
     return None if len(set(found.values())) == len(found) > 1 else found
 

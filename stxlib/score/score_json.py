@@ -39,7 +39,7 @@ _REMEDY = "give a score.json, as stxlib.bin.score writes it, or move this one aw
 
 def score_entry(scored: Scored, inputs: Inputs, *, draws: int, seed: int) -> Entry:
     """What score.json holds for one metric."""
-    groups = groups_of(scored.utts, read_speakers(inputs.ref, scored.utts), scored.sentences)
+    groups = groups_of(scored.utts, read_speakers(inputs.ref, scored.utts, inputs.format), scored.sentences)
     intervals = bootstrap(scored.counts, scored.figures, groups, draws=draws, seed=seed)
     values = _figures_of_all(scored, np.ones(len(scored.utts), bool))
     return {

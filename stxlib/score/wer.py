@@ -35,7 +35,7 @@ def score_wer(inputs: Inputs) -> Scored:
         rare = count_rare_words(alignments, read_vocabulary(inputs.train_text))
         counts |= {"rare_words": rare.occurred, "rare_words_missed": rare.missed}
         details["rare_words_most_missed"] = dict(rare.missed_words.most_common(50))
-    speakers = read_speakers(inputs.ref, pairs.references)
+    speakers = read_speakers(inputs.ref, pairs.references, inputs.format)
     files = {
         "result.txt": format_result(alignments, speakers),
         "ref.trn": format_trn(pairs.references, speakers),
@@ -52,7 +52,9 @@ def score_cer(inputs: Inputs) -> Scored:
     pairs = read_pairs(inputs, "text")
     alignments = align(pairs.references, pairs.predictions, characters)
     files = {
-        "result.cer.txt": format_result(alignments, read_speakers(inputs.ref, pairs.references)),
+        "result.cer.txt": format_result(
+            alignments, read_speakers(inputs.ref, pairs.references, inputs.format)
+        ),
         "alignment.cer.jsonl": dump_alignments(alignments),
     }
     counts, figures = (

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from stxlib.data.slue_table import read_slue_tsv
 from stxlib.data.tables import write_table
 from stxlib.errors import DataError
 from stxlib.score.formats import look, read_labels
-from stxlib.score.inputs import read_pairs
+from stxlib.score.inputs import read_pairs, read_speakers
 from stxlib.score.metric import Inputs
 from stxlib.text.labels import Entity, read_entities, read_frame
 
@@ -160,11 +161,40 @@ def test_slue_tables(tmp_path: Path) -> None:
     # Punctuation goes as in the toolkit (commas stay), a lone quote is text, `None` as a speaker is nothing.
     assert labels.streams["text"] == {first: "in \"europe's north ms x, 2 december", second: "none of us"}
     assert read_entities(labels.streams["entities"][first]) == (
-        Entity("LOC", "europe's north"),
-        Entity("PERSON", "ms. x"),
-        Entity("DATE", "2 december"),
+        Entity("LOC", "europe's north", 4),
+        Entity("PERSON", "ms. x", 20),
+        Entity("DATE", "2 december", 27),
     )
     assert labels.streams["entities"][second] == "[]"
+
+
+def test_offsets_count_blanks_at_the_beginning(tmp_path: Path) -> None:
+    table = "id\tnormalized_text\tnormalized_ner\nu1\t in  rome \t [['GPE', 5, 4]] \n"
+    (tmp_path / "dev.tsv").write_text(table)
+    streams = read_labels(tmp_path / "dev.tsv", ["text", "entities"], "ref").streams
+    rome = (Entity("GPE", "rome", 3),)
+    assert streams["text"] == {"u1": "in rome"} and read_entities(streams["entities"]["u1"]) == rome
+    tables = read_slue_tsv(tmp_path / "dev.tsv")
+    assert tables["text"] == {"u1": "in rome"} and read_entities(tables["entities"]["u1"]) == rome
+
+
+def test_speakers_of_a_table(tmp_path: Path) -> None:
+    rows = {"a": "S1", "b": "S1", "c": "None", "d": "S2"}
+    text = "".join(f"{utt}\tx\t{speaker}\n" for utt, speaker in rows.items())
+    (tmp_path / "dev.tsv").write_text("id\tnormalized_text\tspeaker_id\n" + text)
+    expected = {"a": "S1", "b": "S1", "c": "c", "d": "S2"}
+    assert read_speakers(tmp_path / "dev.tsv", "abcd") == expected
+    assert read_speakers(tmp_path / "dev.tsv", "acd") is None  # each has its own
+    write_table(tmp_path / "ref/text", dict.fromkeys(rows, "x"))
+    assert read_speakers(tmp_path / "ref/text", "abcd") is None
+    write_table(tmp_path / "ref/utt2spk", expected)
+    for ref in (tmp_path / "ref", tmp_path / "ref/text"):
+        assert read_speakers(ref, "abcd") == expected
+    assert read_speakers(tmp_path / "ref/text", "abx") is None  # the table of something else
+    with pytest.raises(DataError, match=r"utt2spk: 1 utterances have no speaker: x; run utils/validate"):
+        read_speakers(tmp_path / "ref", "abx")
+    gold = lines(tmp_path / "ref/gold.jsonl", {"file": "a", "scenario": "x", "action": "y"})
+    assert read_speakers(gold, "abcd") is None
 
 
 def test_slue_submission(tmp_path: Path) -> None:
@@ -223,11 +253,11 @@ def test_slue_gold_of_both_corpora(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("x\ty", r"s.tsv:2: 2 columns, but the header has 4; separate them by single tabs"),
-        ("x\ty\t[['A']\tNone", r"s.tsv:2: pred_ner: .*expected \[\['TAG', 'phrase'\]"),
-        ("x\ty\t[['A']]\tNone", r"s.tsv:2: \['A'\]; expected \['TAG', 'phrase'\]"),
-        ("x\ty\t'A'\tNone", r"s.tsv:2: pred_ner: .*expected a list"),
-        ("x\ty\t[['A', 3, 40]]\tNone", r"s.tsv:2: .* lies outside"),
+        ("x\ty", r"s.tsv:2: 2 columns, not the 4 of the header; set them apart by tabs"),
+        ("x\ty\t[['A']\tNone", r"s.tsv:2: pred_ner: .*expected \[\['TYPE', 'words'\]"),
+        ("x\ty\t[['A']]\tNone", r"s.tsv:2: pred_ner: \['A'\] .*or \['TYPE', 'words'\]"),
+        ("x\ty\t'A'\tNone", r"s.tsv:2: pred_ner: .*expected \[\["),
+        ("x\ty\t[['A', 3, 40]]\tNone", r"s.tsv:2: .* in a text of 0 characters"),
         ("\ty\tNone\tNone", r"s.tsv:2: the id is empty"),
     ],
 )
@@ -244,7 +274,7 @@ def test_repeated_rows_of_a_submission(tmp_path: Path) -> None:
     for allow_missing in (False, True):
         inputs = Inputs(ref=tmp_path / "dev.tsv", hyp=tmp_path / "s.tsv", allow_missing=allow_missing)
         with pytest.raises(
-            DataError, match=r"1 utterances have more than one prediction: 20131007-PLENARY_21:26:04_7"
+            DataError, match=r"s.tsv:5: the id '20131007-PLENARY_21:26:04_7' is on line 3 as well"
         ):
             read_pairs(inputs, "entities")
 
