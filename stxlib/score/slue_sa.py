@@ -78,9 +78,7 @@ def score_slue_sa(inputs: Inputs) -> Scored:
     classes = tally_classes(references, predictions)
     columns = ClassColumns(tuple(classes))
     counts: dict[str, Array] = {"utterances": np.ones(len(references))}
-    counts |= columns.of(
-        [tally_classes([one], [other]) for one, other in zip(references, predictions, strict=True)]
-    )
+    counts |= columns.of_classes(references, predictions)
 
     def figures(counts: Counts) -> dict[str, Array]:
         macro = columns.macro(counts)
