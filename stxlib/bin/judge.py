@@ -41,6 +41,8 @@ from stxlib.data.tables import line_of
 from stxlib.decode.latent_reading import LatentReader
 from stxlib.decode.recognizer import choose_device
 from stxlib.errors import ConfigError, DataError, run
+from stxlib.judge.durations import read_phone_times
+from stxlib.judge.synthesis import LatentsOfUtterance, SynthesisScore
 from stxlib.models.latent_alignment import align_latents
 from stxlib.models.saved import SavedConfig, load_network, read_saved
 from stxlib.models.saved_synthesizer import TakesSegments, load_synthesizer
@@ -54,8 +56,6 @@ from stxlib.report.latents_png import NO_PICTURE, Drawn, draw_latents, has_drawi
 from stxlib.report.runs import JUDGED
 from stxlib.report.synthesis_tables import as_text, judged_tables
 from stxlib.revision import git_commit
-from stxlib.score.durations import read_phone_times
-from stxlib.score.synthesis import LatentsOfUtterance, SynthesisScore
 from stxlib.text.saved import Units, load_units
 
 TENSORBOARD = "tensorboard"

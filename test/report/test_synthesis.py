@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from stxlib.errors import DataError
+from stxlib.judge.synthesis import LatentsOfUtterance, SynthesisScore
 from stxlib.report.environment import environment
 from stxlib.report.html import report_html
 from stxlib.report.html_synthesis import synthesis_section
 from stxlib.report.latents_png import Drawn, draw_latents, read_png, similar_together
 from stxlib.report.runs import find_runs
 from stxlib.report.synthesis_tables import as_text, judged_tables
-from stxlib.score.synthesis import LatentsOfUtterance, SynthesisScore
 
 EVIL = "<script>alert('x')</script>"
 DIM = 4

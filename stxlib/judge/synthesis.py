@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stxlib.score.durations import compare_durations, true_durations
-from stxlib.score.latent_statistics import LatentMoments, distances
-from stxlib.score.reading_errors import reading_errors, symbol_errors
+from stxlib.judge.durations import compare_durations, true_durations
+from stxlib.judge.latent_statistics import LatentMoments, distances
+from stxlib.judge.reading_errors import reading_errors, symbol_errors
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stxlib.score.durations import compare_durations, read_phone_times, true_durations
+from stxlib.judge.durations import compare_durations, read_phone_times, true_durations
 
 
 def test_figures() -> None:

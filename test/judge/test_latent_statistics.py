@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stxlib.score.latent_statistics import distances, frechet, moments
+from stxlib.judge.latent_statistics import distances, frechet, moments
 
 
 def test_moments_are_those_of_all_latents_in_any_order() -> None:
