@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONHOME
 python := .venv/bin/python
 systems := asr nlu lasyn tts
-shell_files := utils/stages.sh tools/setup.sh .ci/run $(wildcard egs/*/run.sh)
+shell_files := $(wildcard utils/*.sh tools/*.sh egs/*/*.sh) .ci/run
 
 help: ## print this
 	@while IFS= read -r line; do \
