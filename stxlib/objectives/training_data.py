@@ -65,9 +65,13 @@ class LabelReader:
 
 
 def speech_batches(
-    given: Given, labels: TokenLabels | ClassLabels, ctc: tuple[str, ...], encoder: WaveEncoder
+    given: Given,
+    labels: TokenLabels | ClassLabels,
+    ctc: tuple[str, ...],
+    encoder: WaveEncoder,
+    dev_labels: TokenLabels | None = None,
 ) -> tuple[SpeechBatches, SpeechDevBatches]:
-    """Batches of speech for training and development. ctc: names of the labels that CTC writes."""
+    """Batches of speech for training and development. ctc: names of the labels that CTC writes; dev_labels: where they are others."""
     config = given.batches
     if not isinstance(config, SpeechBatchConfig):
         raise ConfigError(f"batches.kind {config.kind}: the network takes waves; give batches.kind speech")
@@ -78,7 +82,7 @@ def speech_batches(
     train = SpeechBatches(
         given.train,
         LabelReader(given.train, labels),
-        ctc=ctc,
+        ctc=_among(ctc, labels),
         config=config,
         augment=given.augment,
         sample_rate=encoder.config.sample_rate,
@@ -90,8 +94,8 @@ def speech_batches(
     )
     dev = SpeechDevBatches(
         given.dev,
-        LabelReader(given.dev, labels),
-        ctc=ctc,
+        LabelReader(given.dev, dev_labels or labels),
+        ctc=_among(ctc, dev_labels or labels),
         config=config,
         sample_rate=encoder.config.sample_rate,
         frames_per_second=encoder.latents_per_second,
@@ -116,13 +120,12 @@ def mixed_batches(
     if not given.text:
         raise ConfigError("--text: not given; give the data directories whose text is to be learnt from")
     check_distinct(given.text)
-    speech_labels, told = labelled_with(labels, (given.train, given.dev))
-    text_labels, of_text = labelled_with(labels, given.text)
+    speech_labels, told = labelled_with(labels, (given.train,), "learnt from")
+    dev_labels, of_dev = labelled_with(labels, (given.dev,), "judged on")
+    text_labels, of_text = labelled_with(labels, given.text, "learnt from")
+    told += of_dev + of_text
     speech, dev = speech_batches(
-        replace(given, batches=config.speech, text=()),
-        speech_labels,
-        tuple(name for name in ctc if name in speech_labels.tasks),
-        encoder,
+        replace(given, batches=config.speech, text=()), speech_labels, ctc, encoder, dev_labels
     )
     seconds_per_latent = 1 / encoder.latents_per_second
     if given.latents is not None:
@@ -135,7 +138,7 @@ def mixed_batches(
             seed=given.seed,
             num_shards=given.num_shards,
         )
-        return MixedBatches(speech, stored, seconds_per_latent), dev, told + of_text
+        return MixedBatches(speech, stored, seconds_per_latent), dev, told
     seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
     text = TextBatches(
         (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
@@ -146,7 +149,14 @@ def mixed_batches(
         seed=given.seed,
         num_shards=given.num_shards,
     )
-    return MixedBatches(speech, text, seconds_per_unit), dev, told + of_text
+    return MixedBatches(speech, text, seconds_per_unit), dev, told
+
+
+def _among(ctc: tuple[str, ...], labels: TokenLabels | ClassLabels) -> tuple[str, ...]:
+    """Those labels of CTC that a set has."""
+    if isinstance(labels, ClassLabels):
+        return ctc
+    return tuple(name for name in ctc if name == UNITS or name in labels.tasks)
 
 
 def labels_of_text(sets: Sequence[DataDir], labels: TokenLabels) -> Callable[[str], dict[str, list[int]]]:
@@ -175,8 +185,10 @@ def check_distinct(sets: Sequence[DataDir]) -> None:
                 )
 
 
-def labelled_with(labels: TokenLabels, sets: Sequence[DataDir]) -> tuple[TokenLabels, list[str]]:
-    """The labels of those tasks that all the sets are labelled with, and a line about the others. ConfigError where there are none."""
+def labelled_with(labels: TokenLabels, sets: Sequence[DataDir], use: str) -> tuple[TokenLabels, list[str]]:
+    """The labels of those tasks that all the sets are labelled with, and lines about the others, which are not put to `use`. ConfigError where
+    there are none.
+    """
     missing: dict[str, str] = {}
     for task in labels.tasks:
         for data in sets:
@@ -187,7 +199,7 @@ def labelled_with(labels: TokenLabels, sets: Sequence[DataDir]) -> tuple[TokenLa
     found = tuple(task for task in labels.tasks if task not in missing)
     if not found:
         raise ConfigError(f"{'; '.join(missing.values())}; label these sets, or choose other tasks")
-    lines = [f"{reason}: {task} is not learnt from it" for task, reason in missing.items()]
+    lines = [f"{reason}: {task} is not {use} it" for task, reason in missing.items()]
     return TokenLabels(labels.units, found, with_units=labels.with_units), lines
 
 

@@ -341,6 +341,36 @@ def test_one_backbone_learns_from_speech_and_from_latents_made_of_text(
         main(command(corpus, tmp_path / "wrong", "--synthesizer", str(made)))
 
 
+def test_sets_of_latent_synthesis_may_lack_tasks_and_each_says_so(
+    corpus: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, text, made, run = (tmp_path / name for name in ("first", "text", "synthesis", "run"))
+    main(command(corpus, first, steps=2))
+    project(["--model", str(first), "--train", str(corpus / "train"), "--out", str(made), "--device", "cpu"])
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for stream in ("text", "wav.scp", "units"):
+        write_table(bare / stream, read_table(labelled / "dev" / stream))
+    text.mkdir()
+    for stream in ("text", "units"):
+        table = read_table(labelled / "train" / stream)
+        write_table(text / stream, {f"text{utt}": value for utt, value in table.items()})
+    tiny = tmp_path / "tiny.yaml"
+    tiny.write_text(
+        TINY.replace(
+            "batches: {batch_seconds: 10, num_workers: 0}",
+            "objective: {kind: latent_synthesis, tasks: [asr, slu]}\nbatches: {kind: mixed, speech: {batch_seconds: 10, num_workers: 0}}",
+        )
+    )
+    capsys.readouterr()
+    given = ["--config", str(tiny), "--init", str(first), "--text", str(text), "--synthesizer", str(made)]
+    main(understanding(labelled, run, "--dev", str(bare), *given))
+    log = capsys.readouterr().out
+    assert f"{bare}: slu: no stream semantics" in log and "slu is not judged on it" in log
+    assert f"{text}: slu: no stream semantics" in log and "slu is not learnt from it" in log
+    assert " slu_accuracy" in log and "text_slu_accuracy" not in log
+
+
 def test_text_is_understood_without_audio(labelled: Path, tmp_path: Path) -> None:
     yaml = tmp_path / "nlu.yaml"
     block = "{num_layers: 1, dim: 16, num_heads: 2, ff_dim: 16}"
