@@ -23,7 +23,7 @@ class MixedBatchConfig:
     text_ratio: float = 3.0
     """seconds of text, as if spoken, for each second of `speech.batch_seconds` (above 0)"""
     max_units: int = 400
-    """sentences with more units are left out of training"""
+    """sentences with more units are left out of training; of latents that were made before, none is"""
 
     def __post_init__(self) -> None:
         if not 0 < self.text_ratio < math.inf:
