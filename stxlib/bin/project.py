@@ -29,8 +29,7 @@ from stxlib.errors import ConfigError, DataError, run
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
 from stxlib.models.latent_alignment import AlignedLatents, align_latents
 from stxlib.models.networks import NetworkSizes
-from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport
-from stxlib.models.residual_noise import ResidualExamples
+from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport, collect_residuals
 from stxlib.models.saved import SavedConfig, fingerprint, load_network, save_network
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
@@ -130,17 +129,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 network.encoder.dim,
             )
             estimate.finish(means_of, network.unit_head.weight, config.seed)
-        examples = ResidualExamples(config.synthesizer.noise_frames)
-        for batch in all_batches(batches, config.passes, config.passes + 1):
-            real = aligned(batch)
-            means, state, _ = means_of.means(real.segments.to("cpu"))
-            latents = real.latents[:, : means.shape[1]].cpu()
-            examples.add(
-                (latents - means) / projection.deviations[state].clamp(min=1e-6), real.segments.to("cpu")
-            )
-            if examples.full:
-                break
-        noise = examples.finish(projection.residuals)
+        again = all_batches(batches, config.passes, config.passes + 1)
+        noise = collect_residuals(projection, means_of, map(aligned, again))
 
     unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
     summary = {

@@ -13,7 +13,7 @@ import gzip
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -161,11 +161,16 @@ def _note_unknown(path: Path, text: dict[str, str], units: Units) -> list[str]:
     if not count:
         return []
     total = sum(len(tokens[line]) for line in text.values())
-    having = [words for line, words in escaped.items() if units.tokens.unk in tokens[line]]
-    characters = {c for words in having for c in units.tokens.unknown(words)}
-    return [
-        f"{path}: {count} of {total} tokens are unknown; characters without a token: {_some(sorted(characters))}"
-    ]
+    characters = _unknown_characters(escaped, tokens, units)
+    return [f"{path}: {count} of {total} tokens are unknown; characters without a token: {_some(characters)}"]
+
+
+def _unknown_characters(
+    text: Mapping[str, str], tokens: Mapping[str, Sequence[int]], units: Units
+) -> list[str]:
+    """The characters, sorted, that have no token; text and its tokens by the same keys."""
+    having = [text[key] for key, ids in tokens.items() if units.tokens.unk in ids]
+    return sorted({c for line in having for c in units.tokens.unknown(line)})
 
 
 def _describe(units: Units, num_lines: int | None, out: Path) -> str:
@@ -217,13 +222,8 @@ def _summarize(
     )
     notes = []
     if unk_tokens:
-        characters = {
-            c
-            for utt, ids in tokens.items()
-            if units.tokens.unk in ids
-            for c in units.tokens.unknown(text[utt])
-        }
-        notes.append(f"{path}: characters without a token: {_some(sorted(characters))}")
+        characters = _unknown_characters(text, tokens, units)
+        notes.append(f"{path}: characters without a token: {_some(characters)}")
     if unk_units:
         notes.append(
             f"{path}: units that the training text lacks: {_some([u for u, _ in unk_units.most_common()])}"

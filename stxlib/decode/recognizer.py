@@ -268,9 +268,8 @@ class Recognizer:
         hypotheses: dict[Task, list[list[Hypothesis]]] = {}
         for task in sorted(self.tasks, key=lambda task: task != "asr"):
             contexts = None
-            if (
-                self._words_first and task != "asr" and "asr" in hypotheses
-            ):  # CTC may write another task alone
+            # Where CTC writes another task alone, there are no words.
+            if self._words_first and task != "asr" and "asr" in hypotheses:
                 contexts = [(self._starts["asr"], *best[0].tokens) for best in hypotheses["asr"]]
             hypotheses[task] = self._search(task, encoded, encoded_lens, contexts)
         hypotheses = {task: hypotheses[task] for task in self.tasks}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from stxlib.models.empirical_durations import DurationCounts
 from stxlib.models.fixed_projection import FixedProjection
 from stxlib.models.latent_alignment import AlignedLatents
+from stxlib.models.residual_noise import ResidualExamples
 from stxlib.ops.masks import length_mask
 from stxlib.ops.segments import BOUNDARY, expand, neighbours
 
@@ -154,6 +156,21 @@ class ProjectionEstimate:
         _set(projection, "right_offsets", right_offsets)
         projection.empirical.set_counts(self._durations)
         return report
+
+
+def collect_residuals(
+    projection: FixedProjection, means_of: FixedProjection, batches: Iterable[AlignedLatents]
+) -> dict[str, float]:
+    """Keep what the rows of `means_of` leave of real latents as the noise of `projection`, until there is enough of it. Returns what there is."""
+    examples = ResidualExamples(projection.config.noise_frames)
+    for batch in batches:
+        segments = batch.segments.to("cpu")
+        means, state, _ = means_of.means(segments)
+        latents = batch.latents[:, : means.shape[1]].cpu()
+        examples.add((latents - means) / projection.deviations[state].clamp(min=1e-6), segments)
+        if examples.full:
+            break
+    return examples.finish(projection.residuals)
 
 
 def _set(projection: FixedProjection, name: str, value: Tensor) -> None:

@@ -44,11 +44,11 @@ class ResidualNoise(FittedBuffers):
         """(B, T, D) float32, 0 past the frames of each utterance: a function of its segments and seed. seeds: (B,) int64."""
         assert len(self.run_keys), "no residuals were collected"
         states, counts = _runs(segments)  # (B, 2 P)
-        num_runs = 2 * segments.lens
-        draws = uniform(seeds.cpu(), num_runs.cpu(), RUNS_STREAM).to(states.device)
+        seeds = seeds.cpu()  # as the random numbers are drawn there
+        draws = uniform(seeds, 2 * segments.lens.cpu(), RUNS_STREAM).to(states.device)
         draws = torch.nn.functional.pad(draws, (0, states.shape[1] - draws.shape[1]))
         num_utts = len(self.levels)
-        lender = uniform(seeds.cpu(), torch.ones_like(seeds.cpu()), LENDER_STREAM).to(states.device)
+        lender = uniform(seeds, torch.ones_like(seeds), LENDER_STREAM).to(states.device)
         lender = _pick(lender.reshape(-1, 1), num_utts)  # (B, 1)
 
         first, last = self._between(states * num_utts + lender, states * num_utts + lender + 1)

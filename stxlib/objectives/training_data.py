@@ -154,8 +154,6 @@ def mixed_batches(
 
 def _among(ctc: tuple[str, ...], labels: TokenLabels | ClassLabels) -> tuple[str, ...]:
     """Those labels of CTC that a set has."""
-    if isinstance(labels, ClassLabels):
-        return ctc
     return tuple(name for name in ctc if name == UNITS or name in labels.tasks)
 
 

@@ -14,7 +14,7 @@ from stxlib.data.tables import read_table
 from stxlib.errors import DataError
 from stxlib.score.labels import Format, Labels, Side
 from stxlib.score.slue_format import COLUMNS, read_slue
-from stxlib.score.slurp_format import read_slurp
+from stxlib.score.slurp_format import begins_array, read_slurp
 
 
 def read_labels(
@@ -64,7 +64,7 @@ def look(where: Path) -> Format:
             first = next((line for line in lines if line.strip()), "")
     except OSError as error:
         raise DataError(f"{where}: {error.strerror or error}; check the path and its permissions") from None
-    if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":
+    if first.lstrip().startswith("{") or begins_array(first):
         return "slurp"
     columns = first.rstrip("\r\n").split("\t")
     return "slue" if "id" in columns and not COLUMNS.isdisjoint(columns) else "data_dir"

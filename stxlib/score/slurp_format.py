@@ -79,6 +79,11 @@ def recording_name(file: str) -> str:
     return path.stem if path.suffix.lower() in _AUDIO else path.name
 
 
+def begins_array(line: str) -> bool:
+    """Whether a line begins a JSON array of records, which SLURP's files are not."""
+    return line.lstrip().startswith("[{") or line.strip() == "["
+
+
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each record with its place; empty lines are skipped."""
     try:
@@ -89,7 +94,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        if line.lstrip()[:2] == "[{" or line.strip() == "[":
+        if begins_array(line):
             raise DataError(
                 f"{where}: begins a JSON array; expected one object a line (jq -c '.[]' writes them so)"
             )

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+sys.path.insert(0, str(Path(__file__).parent))  # for run_recipe
+
 
 def load_module(path: Path, name: str) -> ModuleType:
     """A file that is in no package."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from run_recipe import run_recipe
 
 from stxlib.data.data_dir import DataDir
 
@@ -227,15 +226,7 @@ BLIND = {"slue_voxceleb", "slue_voxpopuli"}
 
 
 def run(recipe: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [str(recipe / "run.sh"), *options],
-        cwd="/",
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    return run_recipe(recipe, *options, timeout=900, OMP_NUM_THREADS="1")
 
 
 def systems_of(recipe: Path) -> list[str]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from run_recipe import run_recipe
 
 from stxlib.bin.decode import DecodeConfig
 from stxlib.bin.project import ProjectConfig
@@ -48,21 +46,6 @@ of_any_labels = pytest.mark.parametrize(
 
 def needed(recipe: Path) -> list[str]:
     return NEEDED.get(recipe.name, ["--corpus", "/some/corpus"])
-
-
-def run(
-    recipe: Path, *options: str, timeout: float = 60, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    # A .venv of the clone would go first; without one, PYTHON is taken.
-    variables = {**os.environ, "PYTHON": sys.executable, **environment}
-    return subprocess.run(
-        [str(recipe / "run.sh"), *options],
-        cwd="/",
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
 
 
 def has_speech(system: str) -> bool:
@@ -103,7 +86,7 @@ def test_all_recipes_are_seen() -> None:
 def test_help_and_stages_are_fast_and_need_no_python(recipe: Path) -> None:
     for options in (["--help"], ["--list_stages"]):
         start = time.monotonic()
-        done = run(recipe, *options, PYTHON="/nonexistent", PATH="/usr/bin:/bin")
+        done = run_recipe(recipe, *options, PYTHON="/nonexistent", PATH="/usr/bin:/bin")
         assert time.monotonic() - start < 1.0
         assert done.returncode == 0, done.stderr
         listed = re.findall(r"^  (\d) (\w+) +\S", done.stdout, re.MULTILINE)
@@ -112,7 +95,7 @@ def test_help_and_stages_are_fast_and_need_no_python(recipe: Path) -> None:
 
 @by_name
 def test_help_explains_every_option(recipe: Path) -> None:
-    shown = re.findall(r"^  --(\w+)(?: DIR| PATH)? +\S.*", run(recipe, "--help").stdout, re.MULTILINE)
+    shown = re.findall(r"^  --(\w+)(?: DIR| PATH)? +\S.*", run_recipe(recipe, "--help").stdout, re.MULTILINE)
     block = (recipe / "run.sh").read_text().split(". ../../utils/stages.sh")[0]
     variables = re.findall(r"^(\w+)=", block, re.MULTILINE)
     assert shown == [*variables, "stage", "stop_stage", "resume", "dry_run", "list_stages", "help"]
@@ -123,7 +106,7 @@ def test_help_explains_every_option(recipe: Path) -> None:
 def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> None:
     before = snapshot(recipe)
     for system in systems_of(recipe):
-        done = run(
+        done = run_recipe(
             recipe,
             "--dry_run",
             "--system",
@@ -159,7 +142,7 @@ def test_dry_run_names_configs_that_exist_and_writes_nothing(recipe: Path) -> No
 def test_a_task_has_a_vocabulary_a_run_and_metrics_of_its_own(
     recipe: Path, options: list[str], tasks: str, tmp_path: Path
 ) -> None:
-    done = run(recipe, "--dry_run", "--data", str(tmp_path / "data"), *options, *needed(recipe))
+    done = run_recipe(recipe, "--dry_run", "--data", str(tmp_path / "data"), *options, *needed(recipe))
     assert done.returncode == 0, done.stderr
     name = ".".join(word for word in ("asr", *options) if not word.startswith("--"))
     name = name.removeprefix("asr.") if "nlu" in name else name
@@ -188,10 +171,12 @@ def test_multi_is_what_the_training_set_is_labelled_with(recipe: Path, tmp_path:
     for stream in ("text", "intent", "sentiment"):
         (train / stream).touch()
     options = ["--dry_run", "--task", "multi", "--data", str(tmp_path / "data"), *needed(recipe)]
-    assert "--objective.tasks asr intent sentiment " in run(recipe, *options).stdout
-    plain = run(recipe, "--dry_run", "--task", "asr", "--data", str(tmp_path / "data"), *needed(recipe))
+    assert "--objective.tasks asr intent sentiment " in run_recipe(recipe, *options).stdout
+    plain = run_recipe(
+        recipe, "--dry_run", "--task", "asr", "--data", str(tmp_path / "data"), *needed(recipe)
+    )
     assert "exp/asr/seed1/train" in plain.stdout and "exp/units.asr" not in plain.stdout
-    wrong = run(recipe, "--dry_run", "--system", "nlu", "--task", "asr", *needed(recipe))
+    wrong = run_recipe(recipe, "--dry_run", "--system", "nlu", "--task", "asr", *needed(recipe))
     assert wrong.returncode == 2 and "nlu reads text, and has nothing to recognize" in wrong.stderr
 
 
@@ -218,7 +203,7 @@ def test_what_a_recipe_cannot_do_is_told_at_once(
 ) -> None:
     (tmp_path / "data" / "train").mkdir(parents=True)
     (tmp_path / "data" / "train" / "text").touch()
-    done = run(
+    done = run_recipe(
         recipe,
         "--dry_run",
         "--stage",
@@ -302,7 +287,7 @@ def test_smoke(system: str, tmp_path: Path) -> None:
         "--exp",
         str(tmp_path / "exp"),
     ]
-    done = run(recipe, *options, timeout=600)
+    done = run_recipe(recipe, *options, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "Successfully finished. [elapsed=" in done.stdout
     exp = tmp_path / "exp_toy"
@@ -315,7 +300,7 @@ def test_smoke(system: str, tmp_path: Path) -> None:
             (exp / "nlu" / "seed1" / "train" / "decode_joint_test" / "score.json").read_text()
         )
         assert scores.keys() == {"ic", "slurp", "exact", "slue_ner", "slue_sa"}
-    again = run(recipe, *options, timeout=120)
+    again = run_recipe(recipe, *options, timeout=120)
     assert again.returncode == 0
     steps = len(re.findall(r"^\+ ", again.stdout, re.MULTILINE))
     assert steps >= 10 and again.stdout.count("up to date") == steps, again.stdout

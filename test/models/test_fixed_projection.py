@@ -13,8 +13,7 @@ from torch import Tensor
 from stxlib.errors import ConfigError
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
 from stxlib.models.latent_alignment import AlignedLatents
-from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport
-from stxlib.models.residual_noise import ResidualExamples
+from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport, collect_residuals
 from stxlib.models.synthesizer import Synthesizer
 from stxlib.ops.ctc_path import best_paths
 from stxlib.ops.masks import length_mask
@@ -58,12 +57,7 @@ def estimated(
     projection = FixedProjection(config, NUM_UNITS, DIM)
     weight = torch.randn(NUM_UNITS, DIM, generator=torch.Generator().manual_seed(4))
     report = estimate.finish(projection, weight, seed=1)
-    examples = ResidualExamples(config.noise_frames)
-    for batch in batches:
-        means, state, _ = projection.means(batch.segments)
-        latents = batch.latents[:, : means.shape[1]]
-        examples.add((latents - means) / projection.deviations[state].clamp(min=1e-6), batch.segments)
-    examples.finish(projection.residuals)
+    collect_residuals(projection, projection, batches)
     return projection, report
 
 
