@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Estimate, and leave in `--out` a synthesizer that can be used from that folder alone."""
     description = "Estimate a fixed projection from units to latents."
     config = parse_config(ProjectConfig, argv, prog="stxlib.bin.project", description=description).config
+    began = time.monotonic()
     network, saved = load_network(config.model, choose_device(config.device))
     if not isinstance(network, SpeechToText):
         raise ConfigError(
@@ -155,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"project: what this leaves, of {noise['frames']} latents of {noise['utterances']} utterances, is kept as noise; "
             f"in a tenth of them it is below {noise['level_of_a_tenth_below']:.2f} of the usual, in a tenth above {noise['level_of_a_tenth_above']:.2f}"
         )
-    print(f"project: saved {config.out}")
+    print(f"project: saved {config.out}, after {time.monotonic() - began:.1f} s")
 
 
 def speech_of(config: ProjectConfig, network: SpeechToText) -> SpeechBatches:

@@ -15,7 +15,7 @@ from stxlib.atomic import write_text
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
 from stxlib.report.rows import edit_unit, main_figures
-from stxlib.report.runs import Run, read_json
+from stxlib.report.runs import Run, read_json, read_progress, read_settings
 from stxlib.score.score_json import Entry
 
 Result = dict[str, Any]
@@ -78,6 +78,7 @@ def _record_of(run: Run, pretrained: Run | None) -> Result:
     }
     trainings = {"pretrain": pretrained, "train": run}
     seconds = {name: r.progress.get("seconds") for name, r in trainings.items() if r is not None}
+    seconds |= {"synthesis": synthesis_seconds(run), "lm": lm_seconds(run)}
     for decode in run.decodes:
         seconds[decode.name] = decode_seconds(decode.summary)
     here = environment()
@@ -121,6 +122,25 @@ def decode_seconds(summary: Mapping[str, Any]) -> float | None:
     """Seconds that a decoding took, of its summary.json; None where that does not say."""
     value = summary.get("wall_seconds")
     return float(value) if isinstance(value, (int, float)) else None
+
+
+def synthesis_seconds(run: Run) -> float | None:
+    """Seconds that a synthesizer was trained for, and made latents beforehand; None where neither was done."""
+    made = run.path.parent / "synthesis"
+    parts = [
+        read_progress(made / "checkpoint.safetensors").get("seconds"),
+        read_json(made / "latents" / "summary.json").get("wall_seconds"),
+    ]
+    return sum(part for part in parts if part is not None) or None
+
+
+def lm_seconds(run: Run) -> float | None:
+    """Seconds that the language model was trained for that a decoding of this run used; None where none did."""
+    for decode in run.decodes:
+        lm = read_settings(decode.path / "config.yaml").get("decoder", {}).get("lm")
+        if lm is not None:
+            return read_progress(Path(lm) / "checkpoint.safetensors").get("seconds")
+    return None
 
 
 def _short(entry: Entry) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def _runs(results: Mapping[Path, Result]) -> str:
     for path, result in results.items():
         seconds = result.get("seconds", {})
         times = ", ".join(
-            f"{name} {duration(seconds[name])}" for name in ("pretrain", "train") if name in seconds
+            f"{name} {duration(seconds[name])}"
+            for name in ("pretrain", "synthesis", "train", "lm")
+            if name in seconds
         )
         rows.append(
             [

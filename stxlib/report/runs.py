@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -184,16 +184,24 @@ def read_head(path: Path) -> dict[str, str]:
     return found
 
 
-def hash_config(path: Path) -> str | None:
-    """Twelve hexadecimal digits of the settings in a config.yaml, paths and seed left out."""
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a config.yaml; empty where there is none."""
     if not path.is_file():
-        return None
+        return {}
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}; restore it") from None
-    if isinstance(settings, Mapping):
-        settings = {key: value for key, value in settings.items() if key not in _OF_ONE_RUN}
+    if not isinstance(settings, dict):
+        raise DataError(f"{path}: expected settings, one `name: value` a line; restore it")
+    return settings
+
+
+def hash_config(path: Path) -> str | None:
+    """Twelve hexadecimal digits of the settings in a config.yaml, paths and seed left out."""
+    if not path.is_file():
+        return None
+    settings = {key: value for key, value in read_settings(path).items() if key not in _OF_ONE_RUN}
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

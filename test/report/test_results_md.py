@@ -150,6 +150,23 @@ def test_the_pretraining_of_a_variant_is_its_own(exp: Path, tmp_path: Path) -> N
     assert found == {"asr_seed1.json": 200.0, "asr.small_seed1.json": 100.0}
 
 
+def test_the_time_of_synthesis_and_of_a_language_model_is_recorded(exp: Path, tmp_path: Path) -> None:
+    run = tmp_path / "exp" / "lasyn.diffusion" / "seed1"
+    shutil.copytree(exp / "asr" / "seed1", run)
+    made, lm = run / "synthesis", tmp_path / "exp" / "lm.text_only" / "seed1"
+    (made / "latents").mkdir(parents=True)
+    (made / "latents" / "summary.json").write_text(json.dumps({"wall_seconds": 30.5}))
+    lm.mkdir(parents=True)
+    for folder, seconds in ((made, 100.0), (lm, 7.0)):
+        metadata = {"json": json.dumps({"progress": {"step": 5, "seconds": seconds}})}
+        save_file({"x": np.zeros(1)}, folder / "checkpoint.safetensors", metadata=metadata)
+    (run / "train" / "decode_joint_test" / "config.yaml").write_text(f"decoder:\n  lm: {lm}\n")
+    written, _ = record(find_runs(tmp_path / "exp"), tmp_path / "results")
+    seconds = json.loads(written[0].read_text())["seconds"]
+    assert (seconds["synthesis"], seconds["lm"]) == (130.5, 7.0)
+    assert "synthesis 2 min 10 s, train 1 min 15 s, lm 7 s" in recorded_md(read_results(tmp_path / "results"))
+
+
 def test_no_records(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no"):
         read_results(tmp_path)
