@@ -29,8 +29,11 @@ class LatentBatches:
         num_buckets: int,
         seed: int,
         num_shards: int,
+        remedy: str = "",
     ) -> None:
-        """encode: labels of an utterance id; batch_frames: in the batch of one step, padding included. DataError where no sentence is left."""
+        """encode: labels of an utterance id; batch_frames: in the batch of one step, padding included. DataError where no sentence is left;
+        ConfigError as `BucketSampler` raises it (remedy).
+        """
         self.store, self.seed, self.batch_frames = store, seed, batch_frames
         self.utts: list[str] = []
         self.labels = LabelStore()
@@ -60,6 +63,7 @@ class LatentBatches:
             seed=seed,
             num_shards=num_shards,
             unit="frames",
+            remedy=remedy,
         )
 
     def summary(self) -> str:

@@ -36,8 +36,11 @@ class BucketSampler:
         seed: int,
         num_shards: int = 1,
         unit: Literal["seconds", "tokens", "frames"] = "seconds",
+        remedy: str = "",
     ) -> None:
         """lengths: (n,), n at least 1; limit: of the padded length of a batch; unit: of both, for messages.
+
+        remedy: what to do where the limit is too small, if it is not an option `batch_<unit>`.
 
         Raises `ConfigError` where a batch would not fill all shards.
         """
@@ -54,7 +57,7 @@ class BucketSampler:
         self._offsets = np.concatenate(offsets)
         self.num_batches = len(self._offsets) - 1
         self._plan: tuple[int, np.ndarray, np.ndarray] | None = None
-        self._check_shards(limit, unit)
+        self._check_shards(limit, unit, remedy)
 
     def batch(self, step: int) -> np.ndarray:
         """(B,) indices of the batch of a step (0-based, over all epochs), longest first."""
@@ -95,15 +98,15 @@ class BucketSampler:
             self._plan = (epoch, members, shuffle(np.arange(self.num_batches)))
         return self._plan[1], self._plan[2]
 
-    def _check_shards(self, limit: float, unit: str) -> None:
+    def _check_shards(self, limit: float, unit: str, remedy: str) -> None:
         smallest = int(np.diff(self._offsets).min())
         if smallest < self.num_shards:
             longest = float(self.lengths.max())
+            needed = math.ceil(self.num_shards * longest)
             raise ConfigError(
-                f"batch_{unit} {limit:g}: the smallest batch has {smallest} utterances for "
-                f"{self.num_shards} parts (processes x accumulation), and the longest utterance has "
-                f"{longest:.3g} {unit}; raise batch_{unit} (to {math.ceil(self.num_shards * longest)}), "
-                f"lower max_{unit}, or use fewer parts"
+                f"batches of up to {limit:g} {unit}: the smallest has {smallest} utterances for {self.num_shards} parts "
+                f"(processes x accumulation), and the longest utterance has {longest:.3g} {unit}, so that {needed} are needed; "
+                f"{remedy or f'raise batch_{unit}, lower max_{unit}'}, or use fewer parts"
             )
 
 

@@ -101,8 +101,9 @@ class TextBatches(_Sentences):
         config: TextBatchConfig,
         seed: int,
         num_shards: int,
+        remedy: str = "",
     ) -> None:
-        """where: name of the set, for messages. DataError where no sentence is left; ConfigError as `BucketSampler` raises it."""
+        """where: name of the set, for messages. DataError where no sentence is left; ConfigError as `BucketSampler` raises it (remedy)."""
         super().__init__(sentences, where, config.max_tokens)
         self._sampler = BucketSampler(
             self.lengths,
@@ -111,6 +112,7 @@ class TextBatches(_Sentences):
             seed=seed,
             num_shards=num_shards,
             unit="tokens",
+            remedy=remedy,
         )
         self.num_batches = self._sampler.num_batches
         self.config = config

@@ -19,6 +19,8 @@ from stxlib.models.wave_encoder import WaveEncoder
 from stxlib.objectives.label_encoder import UNITS, ClassLabels, LabelError, TokenLabels
 from stxlib.text.saved import Units
 
+MORE_TEXT = "raise text_ratio or speech.batch_seconds"
+
 BatchConfig = SpeechBatchConfig | TextBatchConfig | MixedBatchConfig
 
 
@@ -137,6 +139,7 @@ def mixed_batches(
             num_buckets=config.speech.num_buckets,
             seed=given.seed,
             num_shards=given.num_shards,
+            remedy=MORE_TEXT,
         )
         return MixedBatches(speech, stored, seconds_per_latent), dev, told
     seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
@@ -148,6 +151,7 @@ def mixed_batches(
         ),
         seed=given.seed,
         num_shards=given.num_shards,
+        remedy=f"{MORE_TEXT}, lower max_units",
     )
     return MixedBatches(speech, text, seconds_per_unit), dev, told
 

@@ -53,6 +53,13 @@ def test_a_batch_is_that_of_both_at_the_step(speech: SpeechBatches) -> None:
     assert resumed.utts == found[5].utts and torch.equal(resumed.text.seeds, found[5].text.seeds)
 
 
+def test_too_little_text_for_all_parts_names_what_decides() -> None:
+    sentences = [Sentence("a", [3] * 9, {"asr": [6]})]
+    config = TextBatchConfig(batch_tokens=9)
+    with pytest.raises(ConfigError, match=r"up to 9 tokens: .*18 are needed; raise text_ratio, or use fewer"):
+        TextBatches(sentences, "text", config=config, seed=1, num_shards=2, remedy="raise text_ratio")
+
+
 def test_seeds_of_a_sentence_change_with_the_step() -> None:
     seeds: dict[str, set[int]] = {}
     for batch in text().iterate(0, 40):

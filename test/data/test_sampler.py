@@ -133,7 +133,7 @@ def test_little_is_lost_to_padding_even_with_a_long_tail() -> None:
 
 def test_a_batch_that_cannot_fill_all_parts_is_an_error() -> None:
     with pytest.raises(
-        ConfigError, match=r"smallest batch has 1 utterances for 2 parts.*raise batch_seconds \(to 60\)"
+        ConfigError, match=r"smallest has 1 utterances for 2 parts.*60 are needed; raise batch_seconds"
     ):
         sampler(np.array([30.0, 30.0, 1.0]), num_shards=2)
 

@@ -73,7 +73,7 @@ def test_the_worst_batch_is_as_large_as_any() -> None:
 
 def test_too_many_parts_and_bad_sizes_are_errors() -> None:
     with pytest.raises(
-        ConfigError, match=r"batch_tokens 40: .*raise batch_tokens \(to 153\), lower max_tokens"
+        ConfigError, match=r"up to 40 tokens: .*so that 153 are needed; raise batch_tokens, lower max_tokens"
     ):
         TextBatches(SENTENCES, "train", config=CONFIG, seed=1, num_shards=9)
     with pytest.raises(ConfigError, match="batch_tokens: 0"):
