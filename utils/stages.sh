@@ -320,16 +320,18 @@ stx_check_decoders() {
 }
 
 stx_check_variant() { # a misspelt variant would otherwise be the plain system
-  local file found=''
+  local file found='' folders=("$conf/$system")
   if [[ -z $variant ]]; then return; fi
   case $variant in
     asr | intent | slu | ner | sentiment | parse | multi) stx_usage_error "--variant $variant: this is a task; give --task $variant" ;;
   esac
-  for file in "$conf/$system"/*."$variant".yaml; do
-    if [[ -e $file ]]; then return; fi
+  if [[ ! -d $conf/$system ]]; then folders+=("$conf/asr"); fi # tts; see conf
+  for file in "${folders[@]/%//*.$variant.yaml}" "${folders[@]/%//*.$variant.${task-}.yaml}"; do # some are for one task only
+    if compgen -G "$file" >/dev/null; then return; fi
   done
   for file in "$conf/$system"/*.*.yaml; do
     case $file in
+      *.*.multi.yaml) if [[ -e $file ]]; then found+=" $file (--task multi)"; fi ;;
       *.intent.yaml | *.slu.yaml | *.ner.yaml | *.sentiment.yaml | *.parse.yaml | *.multi.yaml) ;;
       *) if [[ -e $file ]]; then found+=" $file"; fi ;;
     esac

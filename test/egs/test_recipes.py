@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -304,3 +307,37 @@ def test_smoke(system: str, tmp_path: Path) -> None:
     assert again.returncode == 0
     steps = len(re.findall(r"^\+ ", again.stdout, re.MULTILINE))
     assert steps >= 10 and again.stdout.count("up to date") == steps, again.stdout
+
+
+def test_every_row_of_the_table_of_mini_can_be_run(tmp_path: Path) -> None:
+    table = ROOT / "egs" / "mini" / "table.sh"
+    done = subprocess.run(
+        ["bash", table, "--seeds", "7", "--dry_run", "--data", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHON": sys.executable},
+    )
+    assert done.returncode == 0, done.stderr
+    steps = [line.split() for line in done.stdout.splitlines() if "stxlib.bin.train" in line]
+    configs = {words[words.index("--out") + 1]: words[words.index("--config") + 1] for words in steps}
+    for row, config in {
+        "asr.long.multi": "asr/train.long.multi",
+        "asr.full.multi": "asr/train.full.multi",
+        "lasyn.multi": "lasyn/train.multi",
+        "lasyn.ctc.multi": "lasyn/train.multi",
+        "lasyn.random.multi": "lasyn/train.multi",
+        "lasyn.multi.text_part": "lasyn/train.multi",
+        "lasyn.diffusion.multi.text_part": "lasyn/train.multi",
+        "tts.long.multi.text_part": "asr/train.long.multi",
+        "nlu": "nlu/train",
+    }.items():
+        assert configs[f"exp/{row}/seed7/train"] == f"conf/{config}.yaml", row
+
+
+def test_a_variant_of_one_task_is_known_with_this_task_only() -> None:
+    mini = ROOT / "egs" / "mini"
+    assert run_recipe(mini, "--dry_run", "--variant", "long", "--task", "multi").returncode == 0
+    done = run_recipe(mini, "--dry_run", "--variant", "long")
+    assert done.returncode == 2 and "train.long.multi.yaml (--task multi)" in done.stderr
+    done = run_recipe(mini, "--dry_run", "--system", "lasyn", "--variant", "long", "--task", "multi")
+    assert done.returncode == 2 and "no conf/lasyn/<stage>.long.yaml" in done.stderr
