@@ -553,6 +553,7 @@ def test_how_many_were_seen() -> None:
         "DiffusionSynthesizer",
         "EmpiricalDurations",
         "FixedProjection",
+        "Mishearing",
         "ResidualNoise",
         "SpeechEncoder",
         "SpeechToText",

@@ -133,10 +133,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         again = all_batches(batches, config.passes, config.passes + 1)
         noise = collect_residuals(projection, means_of, map(aligned, again))
 
+    misheard = None
+    if config.synthesizer.mishearing.scale > 0:
+        strange = speech_of(config, network, config.synthesizer.mishearing.speeds)
+        misheard = projection.mishearing.estimate(network.unit_head, map(aligned, all_batches(strange, 0, 1)))
+
     unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
     summary = {
         **asdict(report),
         "noise": noise,
+        "misheard": misheard,
         "unseen_units": unseen,
         "frames_per_unit": projection.frames_per_unit,
         "units_unknown_to_the_model": num_unknown,
@@ -156,11 +162,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"project: what this leaves, of {noise['frames']} latents of {noise['utterances']} utterances, is kept as noise; "
             f"in a tenth of them it is below {noise['level_of_a_tenth_below']:.2f} of the usual, in a tenth above {noise['level_of_a_tenth_above']:.2f}"
         )
+    if misheard is not None:
+        speeds = " and ".join(f"{speed:g}" for speed in config.synthesizer.mishearing.speeds)
+        print(
+            f"project: at speeds {speeds}, {100 * misheard:.1f} % of the units are taken for others, and {config.synthesizer.mishearing.scale:g} times as many of text are"
+        )
     print(f"project: saved {config.out}, after {time.monotonic() - began:.1f} s")
 
 
-def speech_of(config: ProjectConfig, network: SpeechToText) -> SpeechBatches:
-    """The speech to learn from, with its units as the model numbers them. ConfigError for a set without the stream."""
+def speech_of(
+    config: ProjectConfig, network: SpeechToText, speeds: tuple[float, ...] | None = None
+) -> SpeechBatches:
+    """The speech to learn from, with its units as the model numbers them. ConfigError for a set without the stream.
+
+    speeds: in place of those of config.augment.
+    """
     data = DataDir(config.train)
     labels = TokenLabels(load_units(config.model / "units"), (), with_units=True)
     return SpeechBatches(
@@ -168,7 +184,7 @@ def speech_of(config: ProjectConfig, network: SpeechToText) -> SpeechBatches:
         LabelReader(data, labels),
         ctc=(UNITS,),
         config=SpeechBatchConfig(batch_seconds=config.batch_seconds, num_workers=config.num_workers),
-        augment=config.augment,
+        augment=config.augment if speeds is None else replace(config.augment, speeds=speeds),
         sample_rate=network.sample_rate,
         seed=config.seed,
         frames_per_second=network.encoder.latents_per_second,

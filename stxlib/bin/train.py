@@ -177,6 +177,13 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             if isinstance(learning.objective, LatentDiffusionObjective):
                 learning.objective.to(distributed.device)
                 facts += estimate_statistics(learning.objective, train_batches, given.num_shards, units)
+                mishearing = learning.objective.network.config.mishearing
+                if mishearing.scale > 0:
+                    augment = replace(config.augment, speeds=mishearing.speeds)
+                    strange, _ = speech_batches(
+                        replace(given, augment=augment), learning.labels, learning.ctc, encoder
+                    )
+                    facts += estimate_mishearing(learning.objective, strange, given.num_shards)
     facts += [
         f"data: train {' '.join(map(str, (config.train, *config.text)))}: {train_batches.summary()}",
         f"data: dev {config.dev}: {len(dev_batches.utts)} utterances",
@@ -284,6 +291,18 @@ def estimate_statistics(
     unseen = " ".join(units.units.decode(network.empirical.unseen()))
     return [
         f"latents: {network.frames_per_unit:.2f} for each unit, mean of the training set; units that it lacks: {unseen or 'none'}"
+    ]
+
+
+def estimate_mishearing(
+    objective: LatentDiffusionObjective, strange: SpeechBatches, num_shards: int
+) -> list[str]:
+    """Pass once over the training set at other speeds. Returns a line for the head of the log."""
+    share = objective.estimate_mishearing(strange.iterate(0, strange.num_batches, range(num_shards)))
+    config = objective.network.config.mishearing
+    speeds = " and ".join(f"{speed:g}" for speed in config.speeds)
+    return [
+        f"latents: at speeds {speeds}, {100 * share:.1f} % of the units are taken for others, and {config.scale:g} times as many of text are"
     ]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.empirical_durations import DurationCounts, EmpiricalDurations
 from stxlib.models.latent_alignment import AlignedLatents
+from stxlib.models.mishearing import Mishearing, MishearingConfig
 from stxlib.nn.conformer import Conformer, ConformerConfig
 from stxlib.nn.duration_predictor import DurationPredictor
 from stxlib.nn.wavenet import WaveNet, WaveNetConfig
@@ -44,6 +45,8 @@ class DiffusionConfig:
     """steps from noise to latents (1 to 1000)"""
     durations: Literal["drawn", "predicted"] = "drawn"
     """drawn: those of a random training example with the same neighbours; predicted: the rounded output of a regression, always the same"""
+    mishearing: MishearingConfig = field(default_factory=MishearingConfig)
+    """units are taken for others, as in voices that the encoder does not know"""
     min_examples: int = 3
     """examples of a context that are enough to draw durations from; with fewer, a neighbour is disregarded"""
     duration_dropout: float = 0.5
@@ -82,6 +85,7 @@ class DiffusionSynthesizer(nn.Module):
         self.encoder = Conformer(config.encoder)
         self.duration_predictor = DurationPredictor(width, 2, config.duration_dropout)
         self.empirical = EmpiricalDurations(num_units, config.min_examples)
+        self.mishearing = Mishearing(config.mishearing, num_units)
         self.place = nn.Linear(4, width)  # of `_places`
         self.nothing = nn.Parameter(torch.randn(width) * width**-0.5)  # the condition without units
         self.denoiser = WaveNet(config.denoiser, dim, width)
@@ -130,7 +134,8 @@ class DiffusionSynthesizer(nn.Module):
 
     @torch.no_grad()
     def durations(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> Segments:
-        """The durations that `sample` gives to the same units and seeds."""
+        """What `sample` makes latents of: the units as they are heard, and their durations."""
+        units = self.mishearing(units, unit_lens, seeds)
         if self.config.durations == "drawn":
             return self.empirical.draw(units, unit_lens, seeds)
         assert not self.training, "dropout would make other durations at each call"

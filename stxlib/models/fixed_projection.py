@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from stxlib.errors import ConfigError
 from stxlib.models.empirical_durations import EmpiricalDurations
+from stxlib.models.mishearing import Mishearing, MishearingConfig
 from stxlib.models.residual_noise import RUNS_STREAM, ResidualNoise
 from stxlib.nn.fitted_buffers import FittedBuffers
 from stxlib.ops.draws import normal
@@ -32,6 +33,8 @@ class FixedProjectionConfig:
     """residuals: what the rows leave of a real utterance, unit by unit; gaussian: each number by itself, normally distributed"""
     noise_frames: int = 50_000
     """latents of whole utterances that are kept to take residuals from (1 or more); 2 bytes a number"""
+    mishearing: MishearingConfig = field(default_factory=MishearingConfig)
+    """units are taken for others, as in voices that the encoder does not know"""
     smoothing: int = 1
     """frames of a moving average over the rows (odd); 1: none; at 25 latents a second, 3 already blur units of one latent with the blanks
     around them"""
@@ -88,6 +91,7 @@ class FixedProjection(FittedBuffers):
             self.register_buffer(f"{side}_offsets", torch.zeros(0, dim))
         self.empirical = EmpiricalDurations(num_units, config.min_examples)
         self.residuals = ResidualNoise(dim)
+        self.mishearing = Mishearing(config.mishearing, num_units)
 
     @property
     def frames_per_unit(self) -> float:
@@ -103,7 +107,8 @@ class FixedProjection(FittedBuffers):
         return self.sample_segments(self.durations(units, unit_lens, seeds), seeds)
 
     def durations(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> Segments:
-        """The durations that `sample` gives to the same units and seeds."""
+        """What `sample` makes latents of: the units as they are heard, and their durations."""
+        units = self.mishearing(units, unit_lens, seeds)
         if self.config.durations == "mean":
             return self.empirical.mean(units, unit_lens)
         return self.empirical.draw(units, unit_lens, seeds)

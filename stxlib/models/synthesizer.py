@@ -38,5 +38,5 @@ class Synthesizer(Protocol):
         ...
 
     def durations(self, units: Tensor, unit_lens: Tensor, seeds: Tensor) -> Segments:
-        """The durations that `sample` gives to the same units and seeds."""
+        """What `sample` makes latents of: the units, some perhaps taken for others, and their durations."""
         ...

@@ -74,6 +74,12 @@ class LatentDiffusionObjective(nn.Module):
         device = self.network.latent_mean.device
         self.network.estimate_latent_statistics(self._align(batch.to(device)) for batch in batches)
 
+    def estimate_mishearing(self, batches: Iterable[SpeechBatch]) -> float:
+        """Before training: which units the encoder takes for others in `batches`, speech at other speeds; see `Mishearing.estimate`."""
+        device = self.network.latent_mean.device
+        aligned = (self._align(batch.to(device)) for batch in batches)
+        return self.network.mishearing.estimate(self.speech.unit_head, aligned)
+
     def forward(self, batch: SpeechBatch) -> dict[str, Ratio]:
         """Loss and its terms. DataError where an utterance has fewer latents than its units need; the loader leaves such out."""
         network, aligned = self.network, self._align(batch)

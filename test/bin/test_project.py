@@ -133,6 +133,17 @@ def test_noise_is_as_large_as_what_means_leave_whatever_the_rows(
     assert float(noise.square().mean(0).max()) < 2
 
 
+def test_units_are_taken_for_others_in_what_is_made_of_text(project: Project) -> None:
+    mishearing, right = (load_synthesizer(project("--synthesizer.mishearing.scale", scale)) for scale in "20")
+    units, lens, seeds = torch.randint(4, 10, (200, 5)), torch.full((200,), 5), torch.arange(200)
+    assert torch.equal(right.durations(units, lens, seeds).units[:, 1:], units)
+    heard = mishearing.durations(units, lens, seeds).units[:, 1:]
+    assert heard.shape == units.shape and not torch.equal(heard, units)
+    latents, latent_lens = mishearing.sample(units, lens, seeds)
+    assert torch.equal(latent_lens, mishearing.durations(units, lens, seeds).frame_lens)
+    assert latents.shape[1] == int(latent_lens.max())
+
+
 def test_a_rerun_writes_the_same_bytes(project: Project) -> None:
     folders = [project(out="one"), project("--num_workers", "1", out="two")]
     project(out="one")  # over itself
@@ -196,7 +207,11 @@ def test_a_speech_model_reads_the_units_in_its_projection(
         if float(loss.detach()) < 0.01:
             break
     save_network(tmp_path / "trained", network, saved, units_dir=model / "units")
-    out = project("--augment.speeds", "1", "--synthesizer.min_examples", "1", model=tmp_path / "trained")
+    # Tones at another speed are other tones: of these nothing is to be learnt about text.
+    heard_right = ("--synthesizer.mishearing.scale", "0")
+    out = project(
+        "--augment.speeds", "1", "--synthesizer.min_examples", "1", *heard_right, model=tmp_path / "trained"
+    )
     with torch.no_grad():
         latents, latent_lens = load_synthesizer(out).sample(targets, target_lens, torch.arange(8))
         read = best_paths(network.unit_head(latents).log_softmax(-1), latent_lens)

@@ -253,3 +253,17 @@ def test_eight_utterances_are_learnt_by_heart() -> None:
     }
     assert all(0 <= float(image.min()) <= float(image.max()) <= 1 for image in images.values())
     assert float((images["latents"] - images["synthesized"]).abs().mean()) < 0.15
+
+
+def test_units_that_the_encoder_mishears_are_misheard_in_what_is_synthesized() -> None:
+    objective = make_objective().eval()
+    network, units = objective.network, eight_utterances().labels["units"]
+    seeds = torch.arange(8)
+    before = network.durations(units.ids, units.lens, seeds).units[:, 1:]
+    assert torch.equal(before, units.ids)
+    share = objective.estimate_mishearing([eight_utterances()])
+    assert 0 < share < 1
+    heard = network.durations(units.ids, units.lens, seeds).units[:, 1:]
+    assert not torch.equal(heard, units.ids) and torch.equal(heard == 0, units.ids == 0)
+    latents, lens = network.sample(units.ids, units.lens, seeds, num_steps=1)
+    assert latents.shape[1] == int(lens.max())
