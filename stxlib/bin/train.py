@@ -9,7 +9,6 @@ The same command again goes on where the last one stopped, at the exact step.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +42,16 @@ if TYPE_CHECKING:
 
 # Of the training set, for mean and deviation of the features. Ten minutes fix them to well under a percent.
 NORMALIZATION_SECONDS = 600.0
+# Tensors with a row for each token, in all networks, and for each unit of the CTC at the latents.
+TOKEN_ROWS = (
+    "backbone.ctc.*",
+    "backbone.decoder.embedding.weight",
+    "backbone.decoder.out.*",
+    "embedding.embedding.weight",
+    "embedding.weight",
+    "bias",
+)
+UNIT_ROWS = ("unit_head.*",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,32 +339,23 @@ def begin_with(
     """Take over the weights of `--init`. Returns the names of the tensors that were loaded, and lines for the head of the log."""
     from stxlib.models.saved import read_saved
     from stxlib.text.saved import load_units
-    from stxlib.train.init import initialize, read_weights
+    from stxlib.train.init import SymbolRows, initialize, read_weights
 
     if config.init is None:
         return (), []
-    others: list[str] = []
-    grown = None
+    symbols: list[SymbolRows] = []
     if (config.init / "units").is_dir():
         theirs, old_size = load_units(config.init / "units"), read_saved(config.init).sizes.vocab_size
-        known = theirs.tokens.symbols[:old_size]
-        if known == units.tokens.symbols[:old_size]:
-            grown = (old_size, vocab_size) if old_size < vocab_size else None
-        else:
-            others.append("tokens")
-        if theirs.units.symbols != units.units.symbols:
-            others.append("units")
+        symbols = [
+            SymbolRows(
+                "tokens", TOKEN_ROWS, theirs.tokens.symbols[:old_size], units.tokens.symbols[:vocab_size]
+            ),
+            SymbolRows("units", UNIT_ROWS, theirs.units.symbols, units.units.symbols),
+        ]
     report = initialize(
-        network, read_weights(config.init), config.init_patterns, source=str(config.init), grown=grown
+        network, read_weights(config.init), config.init_patterns, source=str(config.init), symbols=symbols
     )
-    # Rows of other symbols fit by their number alone.
-    warnings = [
-        f"init: WARNING: the {name} of {config.init} are others than those of --units; what was learnt about them starts wrong "
-        f"(leave such parts out by init_patterns.exclude)"
-        for name, pattern in (("tokens", "backbone.(ctc|decoder).*"), ("units", "unit_head.*"))
-        if name in others and any(re.match(pattern, loaded) for loaded in report.loaded)
-    ]
-    return report.loaded, report.lines(network) + warnings
+    return report.loaded, report.lines(network)
 
 
 def spread_waves(

@@ -38,13 +38,45 @@ class InitConfig:
 
 
 @dataclass(frozen=True)
+class SymbolRows:
+    """Tensors with a row for each symbol of a vocabulary, which may be another one than that of the saved network."""
+
+    name: str
+    "of the vocabulary, for messages"
+    patterns: tuple[str, ...]
+    "of the names of the tensors"
+    before: tuple[str, ...]
+    "symbols of the rows in the saved network"
+    now: tuple[str, ...]
+    "symbols of the rows in this one"
+
+    @property
+    def common(self) -> tuple[list[int], list[int]]:
+        """Rows of the symbols that both have: in the saved network, and in this one."""
+        rows = {symbol: row for row, symbol in enumerate(self.before)}
+        pairs = [(rows[symbol], row) for row, symbol in enumerate(self.now) if symbol in rows]
+        return [old for old, _ in pairs], [new for _, new in pairs]
+
+    def fits(self, name: str, saved: Tensor, own: Tensor) -> bool:
+        """Whether a tensor has such rows, and they are of symbols that differ."""
+        return (
+            _matches(name, self.patterns)
+            and self.before != self.now
+            and saved.shape == (len(self.before), *own.shape[1:])
+            and len(own) == len(self.now)
+        )
+
+
+@dataclass(frozen=True)
 class InitReport:
     """What `initialize` did: names in the network's own order."""
 
     source: str
     loaded: tuple[str, ...]
     grown: tuple[str, ...]
-    "those of them whose last rows, of new symbols, keep their own initialization"
+    "those of them whose rows of new symbols keep their own initialization"
+    told: tuple[str, ...]
+    "a line for each vocabulary that is not that of the saved network, with or without symbols added at its end"
     missing: tuple[str, ...]
     "tensors of the network that keep their own initialization"
     unexpected: tuple[str, ...]
@@ -70,6 +102,7 @@ class InitReport:
         for title, names in (("missing", self.missing), ("unexpected", self.unexpected)):
             if names:
                 lines.append(f"init: {title}: {_some(names)}")
+        lines += self.told
         if self.grown:
             lines.append(f"init: rows of new symbols start anew: {_some(self.grown)}")
         if self.left_out:
@@ -100,13 +133,13 @@ def initialize(
     config: InitConfig,
     *,
     source: str,
-    grown: tuple[int, int] | None = None,
+    symbols: Sequence[SymbolRows] = (),
 ) -> InitReport:
     """Copy tensors into the parameters and buffers of the same names.
 
     source: where the tensors are from, for messages.
-    grown: sizes of a vocabulary before and now, where it has got new symbols at its end: tensors with a row for each symbol
-        are copied into the first rows, and the others stay as they are.
+    symbols: tensors that are copied row by row, each to the row of the same symbol; rows of symbols that the saved network has not
+        stay as they are.
     Raises ConfigError when nothing matches, when a pattern matches nothing, or when shapes differ.
     """
     renamed: dict[str, Tensor] = {}
@@ -128,21 +161,30 @@ def initialize(
             f"init: {source}: no tensor fits this network ({_some(sorted(wanted)) or 'the patterns left none'}; "
             f"the network has {_some(list(own))}); check --init, include, exclude and rename"
         )
-    larger = [name for name in loaded if _is_grown(wanted[name], own[name], grown)]
-    if wrong := [name for name in loaded if own[name].shape != wanted[name].shape and name not in larger]:
+    tables = {
+        name: table for name in loaded for table in symbols if table.fits(name, wanted[name], own[name])
+    }
+    if wrong := [name for name in loaded if own[name].shape != wanted[name].shape and name not in tables]:
         shown = ", ".join(f"{n} {tuple(wanted[n].shape)} for {tuple(own[n].shape)}" for n in wrong[:5])
         raise ConfigError(
             f"init: {source}: {len(wrong)} tensors have another shape: {shown}; exclude them to start them anew"
         )
     with torch.no_grad():
         for name in loaded:
-            own[name][: len(wanted[name])].copy_(wanted[name]) if name in larger else own[name].copy_(
-                wanted[name]
-            )
+            if name in tables:
+                theirs, ours = tables[name].common
+                own[name][ours] = wanted[name][theirs].to(own[name])
+            else:
+                own[name].copy_(wanted[name])
     return InitReport(
         source=source,
         loaded=tuple(loaded),
-        grown=tuple(larger),
+        grown=tuple(name for name, table in tables.items() if {*table.now} - {*table.before}),
+        told=tuple(
+            f"init: {table.name}: {len(table.common[0])} of {len(table.now)} are symbols of {source} as well, and begin with their rows"
+            for table in symbols
+            if table in tables.values() and table.now[: len(table.before)] != table.before
+        ),
         missing=tuple(name for name in own if name not in wanted),
         unexpected=tuple(name for name in wanted if name not in own),
         left_out=tuple(name for name in renamed if name not in wanted),
@@ -177,12 +219,6 @@ def _names_under(pattern: str, names: Sequence[str], where: str) -> list[str]:
     if not matching:
         raise ConfigError(f"{where}: '{pattern}' matches none of {len(names)} names: {_some(names)}")
     return matching
-
-
-def _is_grown(old: Tensor, new: Tensor, grown: tuple[int, int] | None) -> bool:
-    return (
-        old.shape != new.shape and grown == (old.shape[:1] + new.shape[:1]) and old.shape[1:] == new.shape[1:]
-    )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -194,7 +195,7 @@ def test_a_recognizer_learns_more_tasks_with_a_vocabulary_that_grows(
     tiny = ["--config", str(corpus / "tiny.yaml"), "--freeze", "encoder.*", "--init", str(first)]
     main(understanding(labelled, second, *tiny, "--objective.tasks", "asr", "slu", "ner", "sentiment"))
     log = capsys.readouterr().out
-    assert "init: rows of new symbols start anew: backbone.ctc.weight" in log and "WARNING" not in log
+    assert "init: rows of new symbols start anew: backbone.ctc.weight" in log and "init: tokens" not in log
     assert "slu_accuracy" in log and "sentiment_accuracy" in log
     before, after = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
     size = len(before["backbone.ctc.weight"])
@@ -467,13 +468,44 @@ def test_a_run_begins_with_another_and_its_frozen_part_stays(
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"backbone", "unit_head"}
     log = capsys.readouterr().out
-    assert "missing 0, unexpected 0, frozen" in log and "WARNING" not in log
-    symbols = first / "units/units/symbols.txt"
-    symbols.write_text(symbols.read_text().replace("<unk>\n", "<unk>\n_", 1))
-    main(command(corpus, tmp_path / "other", "--init", str(first), steps=1))
-    assert "WARNING: the units of" in capsys.readouterr().out
+    assert "missing 0, unexpected 0, frozen" in log and "start anew" not in log
     with pytest.raises(ConfigError, match="matches none"):
         main(command(corpus, tmp_path / "third", "--init", str(first), "--init_patterns.include", "encodr.*"))
+
+
+def test_a_run_begins_with_one_of_another_corpus_symbol_by_symbol(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What both write is taken over, whatever row it had; other symbols start anew."""
+    first, second, other = tmp_path / "first", tmp_path / "second", tmp_path / "other"
+    main(command(corpus, first, steps=2))
+    for name in ("train", "dev"):
+        write_table(other / name / "wav.scp", read_table(corpus / name / "wav.scp"))
+        texts = read_table(corpus / name / "text")
+        write_table(other / name / "text", {utt: f"a {text}" for utt, text in texts.items()})
+    shutil.copy(corpus / "tiny.yaml", other)
+    sets = [str(other / name) for name in ("train", "dev")]
+    options = ["--tokens.vocab_size", "18", "--train", f"{sets[0]}/text", "--sets", *sets]
+    tokenize([*options, "--out", str(other / "units")])
+    capsys.readouterr()
+    still = ["--trainer.optimizer.lr", "1e-12"]
+    main(command(other, second, "--init", str(first), *still, steps=1))
+    log = capsys.readouterr().out
+    theirs, ours = load_units(corpus / "units"), load_units(other / "units")
+    before, after = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    for name, known, symbols, title in (
+        ("backbone.ctc.weight", theirs.tokens.symbols, ours.tokens.symbols, "tokens"),
+        ("backbone.decoder.embedding.weight", theirs.tokens.symbols, ours.tokens.symbols, "tokens"),
+        ("backbone.decoder.out.bias", theirs.tokens.symbols, ours.tokens.symbols, "tokens"),
+        ("unit_head.weight", theirs.units.symbols, ours.units.symbols, "units"),
+    ):
+        both = [symbol for symbol in symbols if symbol in known]
+        assert 4 < len(both) < len(symbols) and len(symbols) != len(known)
+        assert f"init: {title}: {len(both)} of {len(symbols)} are symbols of {first} as well" in log
+        for symbol in both:
+            row, was = after[name][symbols.index(symbol)], before[name][known.index(symbol)]
+            assert torch.allclose(row, was, atol=1e-6)
+    assert "init: rows of new symbols start anew: unit_head.weight" in log
 
 
 def test_a_set_without_units_says_which_stage_makes_them(corpus: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import yaml
 from run_recipe import run_recipe
 
 from stxlib.data.data_dir import DataDir
+from stxlib.text.saved import load_units
 
 ROOT = Path(__file__).parents[2]
 
@@ -346,6 +347,21 @@ def test_all_stages_run_on_the_miniature_for_each_system(name: str, tmp_path: Pa
         assert all(word in table for word in (train.parent.parent.name, SETS.get(name, ["dev"])[0]))
         assert (miniature.exp / "report.html").stat().st_size > 10_000
         miniature.check_up_to_date("--system", system)
+
+
+@pytest.mark.slow
+def test_the_speech_model_of_librispeech_begins_that_of_another_corpus(tmp_path: Path) -> None:
+    first, second = Miniature("librispeech", tmp_path / "first"), Miniature("fsc", tmp_path / "second")
+    units = tmp_path / "second" / "conf" / "units.yaml"
+    units.write_text(yaml.safe_dump(yaml.safe_load(units.read_text()) | {"tokens": {"vocab_size": 40}}))
+    first.run("--stop_stage", "3")
+    trained = first.exp / "pretrain" / "seed1"
+    out = second.run("--stop_stage", "3", "--init", str(trained))
+    found = re.search(r"init: tokens: (\d+) of (\d+) are symbols of \S+/pretrain/seed1 as well", out)
+    assert found is not None
+    sizes = [len(load_units(run.exp / "units").tokens.symbols) for run in (first, second)]
+    assert sizes[0] != sizes[1] == int(found[2]) >= int(found[1]) > 20
+    assert "missing 0, unexpected 0" in out
 
 
 @pytest.mark.slow

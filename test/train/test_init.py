@@ -11,7 +11,7 @@ from torch import nn
 from toy_training import ToyObjective, train_toy
 
 from stxlib.errors import ConfigError, DataError
-from stxlib.train.init import InitConfig, freeze, initialize, read_weights, set_train_mode
+from stxlib.train.init import InitConfig, SymbolRows, freeze, initialize, read_weights, set_train_mode
 
 
 def saved(seed: int = 5) -> dict[str, torch.Tensor]:
@@ -85,6 +85,21 @@ def test_other_shapes_are_errors_and_change_nothing() -> None:
     ):
         initialize(network, tensors, InitConfig(), source="x")
     assert torch.equal(network["bottom"][0].weight, before)
+
+
+def test_rows_go_where_their_symbols_are() -> None:
+    network = ToyObjective().network
+    before = network["top"][0].weight.clone()
+    rows, width = before.shape
+    names = tuple("abcdefgh"[:rows])
+    theirs = (*names[:0:-1], "x", "y")  # the other way round, without the first, and with two more
+    tensors = saved() | {"top.0.weight": torch.arange(float(len(theirs) * width)).reshape(-1, width)}
+    table = SymbolRows("letters", ("top.0.weight",), theirs, names)
+    report = initialize(network, tensors, InitConfig(), source="x", symbols=[table])
+    assert torch.equal(network["top"][0].weight[0], before[0])
+    assert torch.equal(network["top"][0].weight[1:], tensors["top.0.weight"][: rows - 1].flip(0))
+    told = f"init: letters: {rows - 1} of {rows} are symbols of x as well, and begin with their rows"
+    assert report.lines(network)[1:] == [told, "init: rows of new symbols start anew: top.0.weight"]
 
 
 def test_a_freeze_pattern_must_match() -> None:
