@@ -18,7 +18,11 @@ import yaml
 # Options that change how fast a step is, or where it runs, but not what it makes.
 SPEED_OPTIONS = frozenset({"--jobs", "--num_jobs", "--device", "--num_workers"})
 UNSTAMPED = SPEED_OPTIONS | {"--config"}  # of a config the values count, not its name
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".ark"})
+AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".ark")
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")  # of many gigabytes, which nothing reads
+NOT_TABLES = (*AUDIO_SUFFIXES, *ARCHIVE_SUFFIXES, ".log", ".stamp.json")
+# Of SLURP, the deepest tables are in slurp/dataset/slurp. Further down are folders of speakers, by the thousand.
+CORPUS_DEPTH = 3
 SCRIPT_SUFFIXES = frozenset({".py", ".sh", ".yaml", ".json", ".txt"})
 LAUNCHER = "/utils/launch.py"  # of several processes; how many does not count
 
@@ -36,7 +40,7 @@ def describe(command: Sequence[str], last: dict[str, Any] | None = None) -> dict
         if name in ("--config", "--out"):
             continue
         for word in words:
-            for path in files_of(Path(word), is_exp=name == "--exp"):
+            for path in files_of(Path(word), is_exp=name == "--exp", is_corpus=name == "--corpus"):
                 inputs[str(path)] = fingerprint(path, known.get(str(path)))
     return {
         "command": {name: value for name, value in options.items() if name not in UNSTAMPED},
@@ -93,7 +97,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
     return {prefix: json.dumps(value, ensure_ascii=False, default=str)}
 
 
-def files_of(path: Path, is_exp: bool = False) -> list[Path]:
+def files_of(path: Path, is_exp: bool = False, is_corpus: bool = False) -> list[Path]:
     """The files that stand for `path`, sorted: of a saved network its weights, of data directories their tables, not the audio."""
     if path.is_file():
         if path.suffix != ".py":
@@ -105,6 +109,8 @@ def files_of(path: Path, is_exp: bool = False) -> list[Path]:
         return []
     if is_exp:
         return sorted(path.rglob("score*.json"))
+    if is_corpus:
+        return tables(path, depth=CORPUS_DEPTH)
     if (path / "network.yaml").is_file():
         weights = [path / "network.yaml", path / "model.safetensors"]
         return [p for p in weights if p.exists()] + tables(path / "units")
@@ -117,21 +123,19 @@ def files_of(path: Path, is_exp: bool = False) -> list[Path]:
     return tables(path)
 
 
-def tables(path: Path) -> list[Path]:
-    """The files of a folder and of its folders, less audio, logs and hidden ones."""
+def tables(path: Path, depth: int = 2) -> list[Path]:
+    """The files of a folder and of its folders, less audio, archives, logs and hidden ones. depth: folders that a path leads through."""
     if not path.is_dir():
         return []
     found = []
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
-        inner = sorted(os.scandir(entry.path), key=lambda e: e.name) if entry.is_dir() else [entry]
-        found += [Path(e.path) for e in inner if e.is_file() and not e.name.startswith(".")]
-    return [
-        p
-        for p in found
-        if p.suffix.lower() not in AUDIO_SUFFIXES and not p.name.endswith((".log", ".stamp.json"))
-    ]
+        if entry.is_dir():
+            found += tables(Path(entry.path), depth - 1) if depth > 1 else []
+        elif entry.is_file() and not entry.name.lower().endswith(NOT_TABLES):
+            found.append(Path(entry.path))
+    return found
 
 
 def outputs_of(command: Sequence[str], since_ns: int | None) -> list[str]:

@@ -54,7 +54,7 @@ fi
 MAKE = """
 import argparse, pathlib, sys
 parser = argparse.ArgumentParser()
-for name in ("out", "words", "config", "train", "model", "jobs"):
+for name in ("out", "words", "config", "train", "model", "jobs", "corpus"):
     parser.add_argument("--" + name)
 args = parser.parse_args()
 out = pathlib.Path(args.out)
@@ -339,6 +339,25 @@ def test_an_input_whose_path_holds_a_blank_is_noticed(clone: Path, tmp_path: Pat
     run(clone, *options)
     (tmp_path / "my corpus" / "text").write_text("a 2\n")
     assert "my corpus/: changed: text" in run(clone, *options).stdout
+
+
+def test_a_table_deep_in_a_corpus_is_noticed_and_archives_beside_are_not_read(
+    clone: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_of(clone) / "run.sh"
+    recipe.write_text(recipe.read_text().replace("--words 3", '--words 3 --corpus "$corpus"'))
+    table = tmp_path / "slurp" / "dataset" / "slurp" / "train.jsonl"
+    table.parent.mkdir(parents=True)
+    table.write_text("{}\n")
+    options = ["--stop_stage", "1", "--corpus", str(tmp_path / "slurp")]
+    run(clone, *options)
+    (tmp_path / "slurp" / "slurp_real.tar.gz").write_bytes(b"many gigabytes")
+    (tmp_path / "slurp" / "audio.flac").write_bytes(b"audio")
+    assert "data: up to date" in run(clone, *options).stdout
+    table.write_text("{}\n{}\n")
+    assert "slurp/dataset/slurp/: changed: train.jsonl" in run(clone, *options).stdout
+    (table.parent / "metadata.json").write_text("{}\n")
+    assert "slurp/dataset/slurp/: new: metadata.json" in run(clone, *options).stdout
 
 
 def test_missing_output_is_made_again(clone: Path) -> None:
