@@ -38,5 +38,5 @@ setup: ## make the environment and link .venv to it
 	@tools/setup.sh
 
 clean: ## remove what smoke and the checks leave behind
-	@rm -rf egs/*/data_toy egs/*/exp_toy .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf egs/*/data_toy egs/*/exp_toy egs/*/conf_toy .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	@find stxlib test egs utils tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,49 +25,15 @@ ROOT = Path(__file__).parents[2]
 RATE = 16000
 SENTENCES = ("wake me at seven", "play free bird", "turn it up", "rain in oslo", "call ada now", "stop that")
 COUNTS = {"train": 12, "dev": 3, "test": 3}
-# Keys that are shrunk, wherever they stand.
-SMALL = {
-    "vocab_size": 60,
-    "num_layers": 1,
-    "dim": 16,
-    "ff_dim": 32,
-    "batch_seconds": 8,
-    "batch_tokens": 200,
-    "num_workers": 0,
-    "max_steps": 4,
-    "eval_every": 2,
-    "save_every": 2,
-    "warmup_steps": 1,
-    "autocast": "none",
-    "keep_best": 2,
-    "average_best": 2,
-    "beam_size": 2,
-    "pre_beam_size": 4,
-    "ema_decay": 0.5,
-}
-
-
-def shrink(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {key: SMALL.get(key, shrink(inner)) for key, inner in value.items()}
 
 
 def write_tiny_configs(recipe: Path, folder: Path) -> Path:
     """The recipe's own configs, with small sizes and four steps."""
-    for path in sorted((recipe / "conf").rglob("*.yaml")):
-        values = shrink(yaml.safe_load(path.read_text()))
-        if values.get("network", {}).get("kind") == "diffusion":
-            values["network"] |= {"denoiser": {"num_layers": 2, "dim": 16}, "sampling_steps": 2}
-        if path.name == "units.yaml" and importlib.util.find_spec("espeakng_loader") is None:
-            values["units"] = {"kind": "subwords"}
-        if path.name == "synthesis.yaml":
-            values["passes"] = 1
-        if path.name.startswith("decode") and values["decoder"]["kind"] == "joint_beam":
-            values["decoder"]["max_token_ratio"] = 0.2
-        out = folder / path.relative_to(recipe / "conf")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(yaml.safe_dump(values))
+    command = [sys.executable, str(ROOT / "utils" / "toy_configs.py"), str(recipe / "conf"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    units = folder / "units.yaml"
+    if importlib.util.find_spec("espeakng_loader") is None:
+        units.write_text(yaml.safe_dump(yaml.safe_load(units.read_text()) | {"units": {"kind": "subwords"}}))
     return folder
 
 
