@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -253,6 +254,18 @@ def test_every_config_parses_and_holds_only_what_differs(path: Path) -> None:
     ]
     assert not same, f"{path}: {', '.join(same)}: equal to the default; leave it out"
     assert path.read_text().startswith("# "), f"{path}: say in its first line what it is for"
+
+
+def test_every_config_of_a_corpus_opens_with_figures_to_beat_and_whether_it_was_run() -> None:
+    paths = [path for path in YAMLS if path.relative_to(ROOT / "egs").parts[0] not in ("custom", "mini")]
+    assert len(paths) >= 66
+    for path in paths:
+        opening = " ".join(
+            itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+        ).replace("# ", "")
+        assert re.search(r"[Nn]ot run here|[Mm]easured here", opening), path
+        if path.name != "units.yaml":
+            assert re.search(r"Published[^:]*: .*\d|[Nn]o published figure", opening), path
 
 
 def leaves(value: Any) -> int:
