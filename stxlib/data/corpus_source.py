@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OPENSLR = "https://www.openslr.org/resources"
+_SLUE = "https://github.com/asappresearch/slue-toolkit (scripts/download_datasets.sh), or asapp/slue on Hugging Face"
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,11 @@ SOURCES: dict[str, Fetched | Asked] = {
         why="its audio is for non-commercial use, which is yours to agree to",
     ),
     "slue": Asked(
-        where="https://github.com/asappresearch/slue-toolkit (scripts/download_datasets.sh), or asapp/slue on Hugging Face",
-        licence="VoxCeleb CC BY 4.0, VoxPopuli CC0",
-        why="part of it is behind a form",
+        where=_SLUE, licence="VoxCeleb CC BY 4.0, VoxPopuli CC0", why="part of it is behind a form"
+    ),
+    "slue_voxceleb": Asked(where=_SLUE, licence="CC BY 4.0", why="part of it is behind a form"),
+    "slue_voxpopuli": Asked(
+        where=_SLUE, licence="CC0", why="it comes with slue_voxceleb, part of which is behind a form"
     ),
     "stop": Asked(
         where="https://dl.fbaipublicfiles.com/stop/stop.tar.gz",

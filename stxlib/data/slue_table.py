@@ -49,8 +49,8 @@ def slue_rows(
             header = [cell.strip() for cell in cells]
             missing = [name for name in ("id", *needed) if name not in header]
             if missing:
-                expected = " and ".join(["id", *needed])
-                stop(f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with {expected}")
+                seen = f"{path}:{number}: has no column {' '.join(missing)} (it has {' '.join(header)[:80] or 'none'})"
+                stop(f"{seen}; expected a header with {' and '.join(['id', *needed])}")
             if len({*header}) < len(header):
                 stop(f"{path}:{number}: {' '.join(header)[:80]!r}; expected a header with each name but once")
             continue

@@ -96,7 +96,7 @@ def read_speakers(path: Path) -> dict[str, str]:
     if not path.is_file():
         seen = f"{path}: there is no such file, and nothing else tells the speakers"
         raise DataError(
-            f"{seen}; add it from github.com/pswietojanski/slurp, or do without by --speakers false"
+            f"{seen}; add it from github.com/pswietojanski/slurp, or do without by --speakers false of local/prepare.py"
         )
     try:
         data = json.loads(path.read_text("utf-8"))

@@ -18,6 +18,7 @@ from types import ModuleType
 
 import pytest
 
+from stxlib.data.corpus_source import SOURCES, Asked
 from stxlib.data.fetch import fetch, md5_of, read_md5sums
 from stxlib.errors import ConfigError, DataError
 
@@ -394,7 +395,12 @@ def test_an_archive_cannot_write_elsewhere(
     assert not Path("/evil").exists()
 
 
-@pytest.mark.parametrize("corpus", ["slurp", "slue", "stop", "fsc"])
+def test_every_recipe_of_a_corpus_has_a_source_by_its_name() -> None:
+    recipes = {path.parent.name for path in (ROOT / "egs").glob("*/run.sh")} - {"custom", "mini"}
+    assert len(recipes) >= 7 and recipes <= SOURCES.keys()
+
+
+@pytest.mark.parametrize("corpus", [name for name, source in SOURCES.items() if isinstance(source, Asked)])
 def test_where_terms_forbid_it_the_place_is_named(download: ModuleType, tmp_path: Path, corpus: str) -> None:
     with pytest.raises(ConfigError, match=r"is not fetched: .*; get it from .*https://"):
         download.main([corpus, "--out", str(tmp_path)])
