@@ -26,7 +26,7 @@ SMALL = {
     "num_layers": 1,
     "dim": 16,
     "ff_dim": 32,
-    "batch_seconds": 8,
+    "batch_seconds": 80,  # two processes, and utterances of 30 s
     "batch_tokens": 200,
     "num_workers": 0,
     "max_steps": 4,
