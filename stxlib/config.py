@@ -137,6 +137,14 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Scalar | tuple[Scalar, .
     return flat
 
 
+def changed(config: T, values: Mapping[str, Any]) -> T:
+    """The same config with other values under some dotted keys; for another variant of a union, give its `kind` and what shall not be default.
+
+    Raises ConfigError for values that a class refuses.
+    """
+    return _build(type(config), flatten(config) | dict(values))
+
+
 def dump_config(config: Any) -> str:
     """The whole config as YAML, defaults included; `load_config` of it gives an equal config."""
 

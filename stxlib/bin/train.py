@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stxlib.config import Parsed, parse_config
+from stxlib.config import Parsed, changed, flatten, parse_config
 from stxlib.data.augment import AugmentConfig
 from stxlib.data.speech_loader import SpeechBatchConfig
 from stxlib.errors import ConfigError, run
@@ -77,7 +77,7 @@ class TrainConfig:
     seed: int = 1
     "seed of initialization, batches and augmentation"
     init: Path | None = None
-    "folder of a trained network to begin with; symbols that its vocabulary lacks start anew"
+    "folder of a trained network to begin with: its sizes are taken where no others are given; symbols that its vocabulary lacks start anew"
     init_patterns: InitConfig = field(default_factory=InitConfig)
     "what is taken over from it"
     freeze: tuple[str, ...] = ()
@@ -134,6 +134,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.train.run_dir import RunDir
     from stxlib.train.trainer import fit
 
+    parsed = with_inherited(parsed)
     config = parsed.config
     units = load_units(config.units)
     check_tasks(config.objective, units, str(config.units))
@@ -256,6 +257,22 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
         save_network(config.out, network, saved, units_dir=config.units)
         run_dir.log(f"{run_dir.name} saved {config.out}: {told}")
     distributed.barrier()
+
+
+def with_inherited(parsed: Parsed[TrainConfig]) -> Parsed[TrainConfig]:
+    """The network as in the folder of `--init`, where nothing else is said of it."""
+    from stxlib.models.saved import read_saved
+    from stxlib.train.init import inherited
+
+    config = parsed.config
+    if config.init is None or not (config.init / "network.yaml").is_file():
+        return parsed
+    own, saved = flatten(config.network), flatten(read_saved(config.init).network)
+    given = [key for key in own if parsed.sources.get(f"network.{key}", "default") != "default"]
+    values = inherited(own, saved, config.init_patterns, given)
+    origin = {f"network.{key}": str(config.init / "network.yaml") for key in values}
+    network = changed(config.network, values)
+    return Parsed(replace(config, network=network), parsed.sources | origin)
 
 
 def check_sources(config: TrainConfig) -> None:

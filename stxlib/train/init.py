@@ -6,10 +6,11 @@ Patterns are shell globs over dotted names, as in Python's `fnmatch`: `*` stands
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ MODEL_FILE = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class InitConfig:
-    """What is taken over from a saved network."""
+    """What is taken over from a saved network: tensors, and those settings of their parts that are not given."""
 
     include: tuple[str, ...] = ("*",)
     "patterns of names to load; `*` stands for anything, dots included (encoder.* bottom?.weight)"
@@ -125,6 +126,33 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         return load_file(file)
     except (SafetensorError, OSError) as error:
         raise DataError(f"{file}: not a safetensors file: {error}; make it again") from None
+
+
+def inherited(
+    own: Mapping[str, Any], saved: Mapping[str, Any], config: InitConfig, given: Collection[str]
+) -> dict[str, Any]:
+    """What a network takes over of the settings of that which it begins with: those of the parts whose tensors it takes over, by the
+    same names and patterns, but for those that were given.
+
+    own, saved: dotted key -> value; given: keys of own that a user chose. A part of another `kind` is taken over whole, or, where anything
+    was given of it, not at all.
+    """
+    theirs = {_rename(key, config.rename): value for key, value in saved.items()}
+    theirs = {
+        key: value
+        for key, value in theirs.items()
+        if key != "kind" and _matches(key, config.include) and not _matches(key, config.exclude)
+    }
+    for key in [key for key in theirs if key.endswith(".kind") and theirs[key] != own.get(key)]:
+        part = key.removesuffix("kind")
+        if key not in own or any(name.startswith(part) for name in given):
+            theirs = {name: value for name, value in theirs.items() if not name.startswith(part)}
+    parts = {key.removesuffix("kind") for key in theirs if key.endswith(".kind") and theirs[key] != own[key]}
+    return {
+        key: value
+        for key, value in theirs.items()
+        if key not in given and (key in own or key.startswith(tuple(parts))) and own.get(key) != value
+    }
 
 
 def initialize(

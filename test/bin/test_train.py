@@ -28,6 +28,8 @@ from stxlib.data.data_dir import DataDir
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.recognizer import Recognizer
 from stxlib.errors import ConfigError, DataError
+from stxlib.models.saved import read_saved
+from stxlib.models.speech_to_text import SpeechToTextConfig
 from stxlib.text.saved import load_units
 from stxlib.text.tokenizer import EOS, SOS
 
@@ -471,6 +473,28 @@ def test_a_run_begins_with_another_and_its_frozen_part_stays(
     assert "missing 0, unexpected 0, frozen" in log and "start anew" not in log
     with pytest.raises(ConfigError, match="matches none"):
         main(command(corpus, tmp_path / "third", "--init", str(first), "--init_patterns.include", "encodr.*"))
+
+
+def test_sizes_need_not_be_said_again(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = tmp_path / "first", tmp_path / "second", tmp_path / "third"
+    main(command(corpus, first, steps=2))
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(TINY[TINY.index("batches:") :])
+    capsys.readouterr()
+    main(command(corpus, second, "--init", str(first), steps=1, config=bare))
+    log = capsys.readouterr().out
+    assert f"config: network.backbone.decoder.dim = 16  ({first / 'network.yaml'})" in log
+    assert read_saved(second).network == read_saved(first).network
+    # What is said goes first, and of a part that is not taken over nothing is.
+    others = ["--init_patterns.exclude", "backbone.*", "--network.backbone.conformer.num_layers", "2"]
+    sizes = ["--network.backbone.conformer.dim", "8", "--network.backbone.decoder.dim", "8"]
+    main(command(corpus, third, "--init", str(first), *others, *sizes, steps=1, config=bare))
+    found = read_saved(third).network
+    assert isinstance(found, SpeechToTextConfig)
+    assert found.encoder == read_saved(first).network.encoder  # type: ignore[union-attr]
+    assert (found.backbone.conformer.num_layers, found.backbone.decoder.num_layers) == (2, 2)
 
 
 def test_a_run_begins_with_one_of_another_corpus_symbol_by_symbol(

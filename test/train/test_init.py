@@ -11,7 +11,15 @@ from torch import nn
 from toy_training import ToyObjective, train_toy
 
 from stxlib.errors import ConfigError, DataError
-from stxlib.train.init import InitConfig, SymbolRows, freeze, initialize, read_weights, set_train_mode
+from stxlib.train.init import (
+    InitConfig,
+    SymbolRows,
+    freeze,
+    inherited,
+    initialize,
+    read_weights,
+    set_train_mode,
+)
 
 
 def saved(seed: int = 5) -> dict[str, torch.Tensor]:
@@ -100,6 +108,45 @@ def test_rows_go_where_their_symbols_are() -> None:
     assert torch.equal(network["top"][0].weight[1:], tensors["top.0.weight"][: rows - 1].flip(0))
     told = f"init: letters: {rows - 1} of {rows} are symbols of x as well, and begin with their rows"
     assert report.lines(network)[1:] == [told, "init: rows of new symbols start anew: top.0.weight"]
+
+
+SAVED = {
+    "kind": "speech",
+    "encoder.kind": "waves",
+    "encoder.blocks.num_layers": 3,
+    "encoder.blocks.dropout": 0.2,
+    "upper.blocks.num_layers": 5,
+    "upper.out": 7,
+}
+
+
+def test_sizes_that_were_not_given_are_those_of_the_network_that_is_begun_with() -> None:
+    own = SAVED | {
+        "encoder.blocks.num_layers": 4,
+        "encoder.blocks.dropout": 0.1,
+        "upper.out": 9,
+        "upper.new": 1,
+    }
+    found = inherited(own, SAVED, InitConfig(), given=["upper.out"])
+    assert found == {"encoder.blocks.num_layers": 3, "encoder.blocks.dropout": 0.2}
+    found = inherited(own, SAVED, InitConfig(include=("upper.*",)), given=[])
+    assert found == {"upper.out": 7}
+    found = inherited(own, SAVED, InitConfig(exclude=("encoder.*",)), given=[])
+    assert found == {"upper.out": 7}
+
+
+def test_sizes_follow_their_part_to_its_new_name() -> None:
+    own = {"kind": "classes", "encoder.kind": "waves", "encoder.blocks.num_layers": 4, "blocks.num_layers": 4}
+    config = InitConfig(rename=("upper.blocks=blocks",), include=("encoder.*", "blocks.*"))
+    found = inherited(own, SAVED, config, given=[])
+    assert found == {"encoder.blocks.num_layers": 3, "blocks.num_layers": 5}
+
+
+def test_a_part_of_another_kind_is_taken_over_whole_or_not_at_all() -> None:
+    own = {"kind": "speech", "encoder.kind": "features", "encoder.bins": 80, "upper.out": 7}
+    expected = {key: value for key, value in SAVED.items() if key.startswith("encoder.")}
+    assert inherited(own, SAVED, InitConfig(), given=[]) == expected
+    assert inherited(own, SAVED, InitConfig(), given=["encoder.bins"]) == {}
 
 
 def test_a_freeze_pattern_must_match() -> None:
