@@ -8,7 +8,7 @@ dev=dev           # name of the development set in the corpus
 text=             # PATH of text without speech: data directory, .txt or .gz of one sentence a line, .jsonl with labels
 paired=           # DIR, a data directory of transcribed speech, for a train set without transcripts
 paired_dev=       # DIR, a development set for it, for a dev set without transcripts
-init=             # DIR of a trained network that the speech model begins with, as egs/mini/exp/pretrain/seed1 (see --variant transfer)
+init=             # DIR of a trained network that the speech model begins with, as egs/mini/exp/pretrain/seed1
 fix=false         # leave out broken utterances, listing them
 allow_pipes=false # run the commands of wav.scp lines that end in |
 system=asr        # the system to build; nlu reads text, lasyn learns from speech and --text [asr|nlu|lasyn]
@@ -59,7 +59,6 @@ if stage 2 units "learn subwords, and spell every text in units"; then
 fi
 
 if stage 3 pretrain "train the speech model"; then
-  if [[ $variant == transfer ]]; then require init; fi
   if [[ $system == nlu ]]; then
     say "nlu reads text: there is no speech model to train"
   else
