@@ -33,6 +33,10 @@ class MishearingConfig:
     def __post_init__(self) -> None:
         if self.scale < 0:
             raise ConfigError(f"mishearing.scale: {self.scale:g}; use 0 or more")
+        if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
+            raise ConfigError(
+                f"mishearing.speeds: {list(self.speeds)}; give one or more numbers between 0.5 and 2"
+            )
 
 
 class Mishearing(nn.Module):
@@ -52,12 +56,14 @@ class Mishearing(nn.Module):
         """(B, U) int64, as many units as before: a function of the units and the seed of an utterance. unit_lens, seeds: (B,)."""
         if self.config.scale == 0:
             return units
+        valid = length_mask(unit_lens, units.shape[1])
+        said = units.masked_fill(~valid, BOUNDARY)
         draws = uniform(seeds.cpu(), unit_lens.cpu(), MISHEARING_STREAM).to(units.device)
-        draws = torch.nn.functional.pad(draws, (0, units.shape[1] - draws.shape[1]), value=1.0)
-        ends = (self.config.scale * self.shares)[units].cumsum(2)  # (B, U, K)
+        draws = torch.nn.functional.pad(draws, (0, units.shape[1] - draws.shape[1]))
+        ends = (self.config.scale * self.shares)[said].cumsum(2)  # (B, U, K)
         other = (draws[:, :, None] >= ends).sum(2)  # K: heard right
-        heard = self.others[units].gather(2, other.clamp(max=ends.shape[2] - 1)[:, :, None])[:, :, 0]
-        return torch.where(other < ends.shape[2], heard, units)
+        heard = self.others[said].gather(2, other.clamp(max=ends.shape[2] - 1)[:, :, None])[:, :, 0]
+        return torch.where(valid & (other < ends.shape[2]), heard, units)
 
     @torch.no_grad()
     def estimate(self, unit_head: nn.Module, batches: Iterable[AlignedLatents]) -> float:
@@ -77,7 +83,9 @@ class Mishearing(nn.Module):
             heard.index_add_(0, units.cpu(), scores.softmax(1).double().cpu())
         said = heard.sum(1, keepdim=True).clamp(min=1e-9)
         heard.fill_diagonal_(0.0)
-        shares, others = (heard / said).topk(self.others.shape[1])
+        kept, others = heard.topk(self.others.shape[1])
+        # Of many units, the rarest others are left out; the frequent ones take their place, so that as many are misheard.
+        kept *= heard.sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1e-9)
         self.others.copy_(others)
-        self.shares.copy_(shares)
+        self.shares.copy_(kept / said)
         return float(heard.sum() / said.sum())

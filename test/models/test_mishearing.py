@@ -77,6 +77,28 @@ def test_nothing_is_misheard_before_it_is_estimated() -> None:
     assert torch.equal(heard, units)
 
 
-def test_bad_scale() -> None:
+def test_what_lies_past_the_length_is_neither_looked_at_nor_changed() -> None:
+    mishearing, _ = estimated(9.0)
+    units = torch.tensor([[1, 1, 1, 1], [1, 1, 99, -7], [1, 1, 1, 1]])
+    heard = mishearing(units, torch.tensor([3, 2, 2]), torch.arange(3))
+    assert heard.tolist() == [[2, 2, 2, 1], [2, 2, 99, -7], [2, 2, 1, 1]]
+
+
+def test_of_many_units_as_many_are_misheard_though_not_for_every_other_one() -> None:
+    num_units = 40
+    probabilities = torch.full((1, 2, num_units), 0.6 / (num_units - 2))
+    probabilities[:, :, 0], probabilities[:, :, 1] = 0.0, 0.4
+    segments = Segments(*(torch.tensor(x) for x in ([[0, 1]], [2], [[0, 2]], [[0, 0]])))
+    mishearing = Mishearing(MishearingConfig(), num_units)
+    share = mishearing.estimate(Logarithm(), [AlignedLatents(probabilities, torch.tensor([2]), segments)])
+    assert share == pytest.approx(0.6, abs=1e-6)
+    assert float(mishearing.shares[1].sum()) == pytest.approx(0.6, abs=1e-6)
+    assert len(mishearing.others[1].unique()) < num_units - 2
+
+
+def test_bad_values() -> None:
     with pytest.raises(ConfigError, match=r"mishearing\.scale: -1"):
         MishearingConfig(scale=-1)
+    for speeds in ((), (0.8, 3.0)):
+        with pytest.raises(ConfigError, match=r"mishearing\.speeds: \["):
+            MishearingConfig(speeds=speeds)
