@@ -277,7 +277,11 @@ def _build(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
         else:
             chosen = variants[0]
             if len(variants) > 1:
-                chosen = next(variant for variant in variants if kind_of(variant) == values[f"{key}.kind"])  # type: ignore[arg-type]
+                kind = values[f"{key}.kind"]
+                chosen = next((variant for variant in variants if kind_of(variant) == kind), None)  # type: ignore[arg-type]
+                if chosen is None:
+                    known = ", ".join(str(kind_of(variant)) for variant in variants)  # type: ignore[arg-type]
+                    raise _OutOfRange(f"{key}.kind: {kind}; expected one of {known}", f"{key}.kind")
             arguments[field.name] = _build(typing.cast(Any, chosen), values, key + ".")
     try:
         return cls(**arguments)

@@ -47,6 +47,7 @@ TOKEN_ROWS = (
     "backbone.ctc.*",
     "backbone.decoder.embedding.weight",
     "backbone.decoder.out.*",
+    "encoder.embedding.weight",
     "embedding.embedding.weight",
     "embedding.weight",
     "bias",
@@ -77,7 +78,7 @@ class TrainConfig:
     seed: int = 1
     "seed of initialization, batches and augmentation"
     init: Path | None = None
-    "folder of a trained network to begin with: its sizes are taken where no others are given; symbols that its vocabulary lacks start anew"
+    "folder of a trained network to begin with: settings of `network` that are not given are its own; symbols that its vocabulary lacks start anew"
     init_patterns: InitConfig = field(default_factory=InitConfig)
     "what is taken over from it"
     freeze: tuple[str, ...] = ()
@@ -270,8 +271,16 @@ def with_inherited(parsed: Parsed[TrainConfig]) -> Parsed[TrainConfig]:
     own, saved = flatten(config.network), flatten(read_saved(config.init).network)
     given = [key for key in own if parsed.sources.get(f"network.{key}", "default") != "default"]
     values = inherited(own, saved, config.init_patterns, given)
-    origin = {f"network.{key}": str(config.init / "network.yaml") for key in values}
-    network = changed(config.network, values)
+    if "encoder.model" in given:
+        values.pop("encoder.architecture", None)  # a public model that is named is read
+    source = config.init / "network.yaml"
+    origin = {f"network.{key}": str(source) for key in values}
+    try:
+        network = changed(config.network, values)
+    except ConfigError as error:
+        raise ConfigError(
+            f"network.{error} (what was not given is taken from {source}; give what goes with it, or leave it out)"
+        ) from None
     return Parsed(replace(config, network=network), parsed.sources | origin)
 
 
@@ -346,7 +355,7 @@ def check_synthesizer(config: TrainConfig, encoder: nn.Module, units: Units) -> 
     if read_saved(config.synthesizer).latents_of != fingerprint(encoder):
         raise ConfigError(
             f"--synthesizer {config.synthesizer}: was made for another speech encoder than that of --init {config.init}; {again}, or "
-            "give the network.encoder of its speech model, whole, and its folder to --init"
+            "give the folder of its speech model to --init, and nothing of network.encoder"
         )
 
 

@@ -195,7 +195,8 @@ def initialize(
     if wrong := [name for name in loaded if own[name].shape != wanted[name].shape and name not in tables]:
         shown = ", ".join(f"{n} {tuple(wanted[n].shape)} for {tuple(own[n].shape)}" for n in wrong[:5])
         raise ConfigError(
-            f"init: {source}: {len(wrong)} tensors have another shape: {shown}; exclude them to start them anew"
+            f"init: {source}: {len(wrong)} tensors have another shape: {shown}; give no sizes of these parts, so that those of "
+            "its network.yaml are taken, or exclude them to start them anew"
         )
     with torch.no_grad():
         for name in loaded:

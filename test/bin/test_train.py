@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,19 @@ from stxlib.bin.decode import main as decode
 from stxlib.bin.project import main as project
 from stxlib.bin.synthesize import main as synthesize
 from stxlib.bin.tokenize import main as tokenize
-from stxlib.bin.train import main, stage_name
+from stxlib.bin.train import TOKEN_ROWS, UNIT_ROWS, main, stage_name
 from stxlib.bin.transcribe import main as transcribe
 from stxlib.data.data_dir import DataDir
 from stxlib.data.tables import read_table, write_table
 from stxlib.decode.recognizer import Recognizer
 from stxlib.errors import ConfigError, DataError
+from stxlib.models.causal_lm import CausalLMConfig
+from stxlib.models.classifier import ClassifierConfig
+from stxlib.models.networks import NetworkSizes, build_network
 from stxlib.models.saved import read_saved
 from stxlib.models.speech_to_text import SpeechToTextConfig
+from stxlib.models.text_to_text import TextToTextConfig
+from stxlib.nn.token_embedding import TokenEmbeddingConfig
 from stxlib.text.saved import load_units
 from stxlib.text.tokenizer import EOS, SOS
 
@@ -495,6 +501,39 @@ def test_sizes_need_not_be_said_again(
     assert isinstance(found, SpeechToTextConfig)
     assert found.encoder == read_saved(first).network.encoder  # type: ignore[union-attr]
     assert (found.backbone.conformer.num_layers, found.backbone.decoder.num_layers) == (2, 2)
+
+
+def test_sizes_that_do_not_go_with_those_that_were_taken_over_say_where_these_are_from(
+    corpus: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    main(command(corpus, first, steps=2))
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(TINY[TINY.index("batches:") :])
+    given = ["--network.encoder.conformer.num_heads", "6"]
+    with pytest.raises(
+        ConfigError,
+        match=r"network\.encoder\.conformer\.dim: .*not given is taken from .*first/network\.yaml",
+    ):
+        main(command(corpus, tmp_path / "second", "--init", str(first), *given, config=bare))
+
+
+def test_every_tensor_with_a_row_for_a_symbol_is_known() -> None:
+    sizes = NetworkSizes(vocab_size=61, num_units=53, num_classes=(3,), latent_dim=7)
+    seen: set[str] = set()
+    for config in (
+        SpeechToTextConfig(),
+        TextToTextConfig(),
+        CausalLMConfig(),
+        ClassifierConfig(),
+        ClassifierConfig(encoder=TokenEmbeddingConfig()),
+    ):
+        for name, tensor in build_network(config, sizes, ("intent",)).state_dict().items():
+            rows = tensor.shape[:1]
+            assert (rows == (61,)) == any(fnmatchcase(name, pattern) for pattern in TOKEN_ROWS), name
+            assert (rows == (53,)) == any(fnmatchcase(name, pattern) for pattern in UNIT_ROWS), name
+            seen |= {name} if rows in ((61,), (53,)) else set()
+    assert len(seen) == 11, seen
 
 
 def test_a_run_begins_with_one_of_another_corpus_symbol_by_symbol(

@@ -82,7 +82,20 @@ def test_frozen_and_then_trained_and_then_without_the_public_model(corpus: Path,
     assert states[0].keys() == states[1].keys()
     assert not any(".layers.2." in key for key in states[0] if key.startswith("encoder."))
 
+    # A model that is named is read: of a higher block, what was released, where the network that is begun with has none.
+    deeper = tmp_path / "deeper"
+    more = ["--network.encoder.layer", "3", "--freeze", "encoder.*", "--trainer.max_steps", "1"]
+    main([*words, "--out", str(deeper), "--init", str(frozen), *more])
+    name = "encoder.layers.2.attention.q_proj.weight"
+    assert torch.equal(load_file(deeper / "model.safetensors")[f"encoder.network.{name}"], released[name])
+
+    # Where none is named, the architecture of the network that is begun with is enough.
     shutil.rmtree(public)
+    bare = ["--config", str(tmp_path / "bare.yaml"), *words[2:], "--trainer.max_steps", "1"]
+    (tmp_path / "bare.yaml").write_text("\n".join(YAML.format(model=public).splitlines()[-3:]))
+    main([*bare, "--out", str(tmp_path / "bare"), "--init", str(trained)])
+    assert load_file(tmp_path / "bare" / "model.safetensors").keys() == states[1].keys()
+
     average(["--run", str(trained), "--num_best", "1", "--out", str(tmp_path / "best")])
     shutil.rmtree(trained)
     recognizer = Recognizer.load(tmp_path / "best")
