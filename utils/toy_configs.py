@@ -68,8 +68,10 @@ def toy(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = shrink(yaml.safe_load(path.read_text(encoding="utf-8")))
     if values.get("network", {}).get("kind") == "diffusion":
         values["network"] |= {"denoiser": {"num_layers": 2, "dim": 16}, "sampling_steps": 2}
-    if path.name == "synthesis.yaml":
+    if path.name.startswith("synthesis") and "synthesizer" in values:
         values["passes"] = 1
+    elif "trainer" in values:
+        values["trainer"] |= {key: SMALL[key] for key in ("max_steps", "eval_every", "save_every")}
     if values.get("decoder", {}).get("kind") == "joint_beam":
         values["decoder"]["max_token_ratio"] = 0.2  # a network that learns nothing does not end by itself
     return values
