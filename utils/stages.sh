@@ -320,7 +320,7 @@ stx_check_decoders() {
 }
 
 stx_check_variant() { # a misspelt variant would otherwise be the plain system
-  local file found='' folders=("$conf/$system")
+  local folder file found='' folders=("$conf/$system")
   if [[ -z $variant ]]; then return; fi
   case $variant in
     asr | intent | slu | ner | sentiment | parse | multi) stx_usage_error "--variant $variant: this is a task; give --task $variant" ;;
@@ -329,14 +329,15 @@ stx_check_variant() { # a misspelt variant would otherwise be the plain system
   for file in "${folders[@]/%//*.$variant.yaml}" "${folders[@]/%//*.$variant.${task-}.yaml}"; do # some are for one task only
     if compgen -G "$file" >/dev/null; then return; fi
   done
-  for file in "$conf/$system"/*.*.yaml; do
-    case $file in
-      *.*.multi.yaml) if [[ -e $file ]]; then found+=" $file (--task multi)"; fi ;;
+  folder=${folders[-1]}
+  for file in "$folder"/*.*.yaml; do
+    case ${file##*/} in
+      *.*.multi.yaml) found+=" $file (--task multi)" ;;
       *.intent.yaml | *.slu.yaml | *.ner.yaml | *.sentiment.yaml | *.parse.yaml | *.multi.yaml) ;;
       *) if [[ -e $file ]]; then found+=" $file"; fi ;;
     esac
   done
-  stx_usage_error "--variant $variant: there is no $conf/$system/<stage>.$variant.yaml (there are:${found:- none})"
+  stx_usage_error "--variant $variant: there is no $folder/<stage>.$variant.yaml (there are:${found:- none})"
 }
 
 # require NAME...: options that this stage cannot do without.

@@ -354,3 +354,8 @@ def test_a_variant_of_one_task_is_known_with_this_task_only() -> None:
     assert done.returncode == 2 and "train.long.multi.yaml (--task multi)" in done.stderr
     done = run_recipe(mini, "--dry_run", "--system", "lasyn", "--variant", "long", "--task", "multi")
     assert done.returncode == 2 and "no conf/lasyn/<stage>.long.yaml" in done.stderr
+    # tts has no configs of its own, and a dot in the name of the folder is none in that of a file.
+    done = run_recipe(mini, "--dry_run", "--system", "tts", "--variant", "lnog", "--conf", "./conf")
+    assert done.returncode == 2 and "no ./conf/asr/<stage>.lnog.yaml" in done.stderr
+    assert "conf/asr/train.full.yaml" in done.stderr and "conf/asr/train.ner.yaml" not in done.stderr
+    assert "conf/asr/train.multi.yaml" not in done.stderr
