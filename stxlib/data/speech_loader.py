@@ -111,7 +111,7 @@ class _Labelled:
                 ", ".join(f"{reason} {len(utts)}" for reason, utts in self.excluded.items()) or "empty set"
             )
             raise DataError(
-                f"{data.path}: no utterance is left ({reasons}); change min_seconds, max_seconds or the set"
+                f"{data.path}: no utterance is left ({reasons}) at speeds up to {max_speed:g}; change min_seconds, max_seconds, speeds or the set"
             )
         self.seconds = np.array(seconds)
         self.num_seconds = float(self.seconds.sum())
