@@ -143,15 +143,19 @@ def inherited(
         for key, value in theirs.items()
         if key != "kind" and _matches(key, config.include) and not _matches(key, config.exclude)
     }
+    whole: tuple[str, ...] = ()
     for key in [key for key in theirs if key.endswith(".kind") and theirs[key] != own.get(key)]:
         part = key.removesuffix("kind")
+        if part.startswith(whole):
+            continue  # goes with the part around it
         if key not in own or any(name.startswith(part) for name in given):
             theirs = {name: value for name, value in theirs.items() if not name.startswith(part)}
-    parts = {key.removesuffix("kind") for key in theirs if key.endswith(".kind") and theirs[key] != own[key]}
+        else:
+            whole += (part,)
     return {
         key: value
         for key, value in theirs.items()
-        if key not in given and (key in own or key.startswith(tuple(parts))) and own.get(key) != value
+        if key not in given and (key in own or key.startswith(whole)) and own.get(key) != value
     }
 
 
@@ -195,8 +199,8 @@ def initialize(
     if wrong := [name for name in loaded if own[name].shape != wanted[name].shape and name not in tables]:
         shown = ", ".join(f"{n} {tuple(wanted[n].shape)} for {tuple(own[n].shape)}" for n in wrong[:5])
         raise ConfigError(
-            f"init: {source}: {len(wrong)} tensors have another shape: {shown}; give no sizes of these parts, so that those of "
-            "its network.yaml are taken, or exclude them to start them anew"
+            f"init: {source}: {len(wrong)} tensors have another shape: {shown}; leave their sizes to the network.yaml of --init, "
+            "or give those that it has, or exclude them to start them anew"
         )
     with torch.no_grad():
         for name in loaded:

@@ -147,6 +147,9 @@ def test_a_part_of_another_kind_is_taken_over_whole_or_not_at_all() -> None:
     expected = {key: value for key, value in SAVED.items() if key.startswith("encoder.")}
     assert inherited(own, SAVED, InitConfig(), given=[]) == expected
     assert inherited(own, SAVED, InitConfig(), given=["encoder.bins"]) == {}
+    inner = {"encoder.noise.kind": "white", "encoder.noise.level": 3}
+    assert inherited(own, SAVED | inner, InitConfig(), given=[]) == expected | inner
+    assert inherited(own, SAVED | inner, InitConfig(), given=["encoder.bins"]) == {}
 
 
 def test_a_freeze_pattern_must_match() -> None:
