@@ -60,7 +60,9 @@ class Mishearing(nn.Module):
         said = units.masked_fill(~valid, BOUNDARY)
         draws = uniform(seeds.cpu(), unit_lens.cpu(), MISHEARING_STREAM).to(units.device)
         draws = torch.nn.functional.pad(draws, (0, units.shape[1] - draws.shape[1]))
-        ends = (self.config.scale * self.shares)[said].cumsum(2)  # (B, U, K)
+        shares = self.config.scale * self.shares
+        shares = shares / shares.sum(1, keepdim=True).clamp(min=1)  # a unit is misheard always at most
+        ends = shares[said].cumsum(2)  # (B, U, K)
         other = (draws[:, :, None] >= ends).sum(2)  # K: heard right
         heard = self.others[said].gather(2, other.clamp(max=ends.shape[2] - 1)[:, :, None])[:, :, 0]
         return torch.where(valid & (other < ends.shape[2]), heard, units)

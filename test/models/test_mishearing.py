@@ -96,6 +96,14 @@ def test_of_many_units_as_many_are_misheard_though_not_for_every_other_one() -> 
     assert len(mishearing.others[1].unique()) < num_units - 2
 
 
+def test_a_unit_that_is_always_misheard_is_still_taken_for_every_other_one() -> None:
+    mishearing = Mishearing(MishearingConfig(scale=20.0), 3)
+    mishearing.others[1], mishearing.shares[1] = torch.tensor([2, 0, 1]), torch.tensor([0.3, 0.1, 0.0])
+    heard = mishearing(torch.ones(4000, 1, dtype=torch.int64), torch.ones(4000).long(), torch.arange(4000))
+    assert float((heard == 2).float().mean()) == pytest.approx(0.75, abs=0.03)
+    assert not (heard == 1).any()
+
+
 def test_bad_values() -> None:
     with pytest.raises(ConfigError, match=r"mishearing\.scale: -1"):
         MishearingConfig(scale=-1)
