@@ -138,7 +138,8 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Scalar | tuple[Scalar, .
 
 
 def changed(config: T, values: Mapping[str, Any]) -> T:
-    """The same config with other values under some dotted keys; for another variant of a union, give its `kind` and what shall not be default.
+    """The same config with other values under some dotted keys; a `kind` among them changes the variant, whose other fields
+    are those of the same names before, else default.
 
     Raises ConfigError for values that a class refuses.
     """

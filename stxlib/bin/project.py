@@ -10,6 +10,7 @@ the projection. Nothing is trained: it takes a few passes over the audio, and th
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from stxlib.decode.recognizer import choose_device
 from stxlib.errors import ConfigError, DataError, run
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
 from stxlib.models.latent_alignment import AlignedLatents, align_latents
+from stxlib.models.mishearing import ENOUGH_SECONDS
 from stxlib.models.networks import NetworkSizes
 from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport, collect_residuals
 from stxlib.models.saved import SavedConfig, fingerprint, load_network, save_network
@@ -136,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     misheard = None
     if config.synthesizer.mishearing.scale > 0:
         strange = speech_of(config, network, config.synthesizer.mishearing.speeds)
-        misheard = projection.mishearing.estimate(network.unit_head, map(aligned, all_batches(strange, 0, 1)))
+        enough = min(strange.num_batches, math.ceil(ENOUGH_SECONDS / config.batch_seconds))
+        misheard = projection.mishearing.estimate(network.unit_head, map(aligned, strange.iterate(0, enough)))
 
     unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
     summary = {
@@ -163,10 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"in a tenth of them it is below {noise['level_of_a_tenth_below']:.2f} of the usual, in a tenth above {noise['level_of_a_tenth_above']:.2f}"
         )
     if misheard is not None:
-        speeds = " and ".join(f"{speed:g}" for speed in config.synthesizer.mishearing.speeds)
-        print(
-            f"project: at speeds {speeds}, {100 * misheard:.1f} % of the units are taken for others, and {config.synthesizer.mishearing.scale:g} times as many of text are"
-        )
+        print(f"project: {projection.mishearing.tell(misheard)}")
     print(f"project: saved {config.out}, after {time.monotonic() - began:.1f} s")
 
 

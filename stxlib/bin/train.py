@@ -9,6 +9,7 @@ The same command again goes on where the last one stopped, at the exact step.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -135,6 +136,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.train.run_dir import RunDir
     from stxlib.train.trainer import fit
 
+    check_sources(parsed.config)
     parsed = with_inherited(parsed)
     config = parsed.config
     units = load_units(config.units)
@@ -150,7 +152,6 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     if config.synthesizer is not None:
         synthesizer = load_synthesizer(config.synthesizer)
     learning = build_objective(config.objective, network, units, synthesizer, speech)
-    check_sources(config)
     encoder = speech_encoder(network) if speech is None else speech.encoder
     given = Given(
         train=DataDir(config.train),
@@ -191,10 +192,9 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
                 mishearing = learning.objective.network.config.mishearing
                 if mishearing.scale > 0:
                     augment = replace(config.augment, speeds=mishearing.speeds)
-                    strange, _ = speech_batches(
-                        replace(given, augment=augment), learning.labels, learning.ctc, encoder
-                    )
-                    facts += estimate_mishearing(learning.objective, strange, given.num_shards)
+                    whole = replace(given, augment=augment, num_shards=1)
+                    strange, _ = speech_batches(whole, learning.labels, learning.ctc, encoder)
+                    facts += estimate_mishearing(learning.objective, strange)
     facts += [
         f"data: train {' '.join(map(str, (config.train, *config.text)))}: {train_batches.summary()}",
         f"data: dev {config.dev}: {len(dev_batches.utts)} utterances",
@@ -296,6 +296,10 @@ def check_sources(config: TrainConfig) -> None:
         raise ConfigError(
             f"--speech_model: objective.kind {config.objective.kind} has no use for it; leave it out, or choose latent_diffusion"
         )
+    if config.init is not None and isinstance(config.objective, LatentDiffusionLossConfig):
+        raise ConfigError(
+            "--init: objective.kind latent_diffusion begins with nothing; leave it out (the speech model is --speech_model)"
+        )
 
 
 def load_speech_model(folder: Path, units: Units) -> SpeechToText:
@@ -329,16 +333,13 @@ def estimate_statistics(
     ]
 
 
-def estimate_mishearing(
-    objective: LatentDiffusionObjective, strange: SpeechBatches, num_shards: int
-) -> list[str]:
-    """Pass once over the training set at other speeds. Returns a line for the head of the log."""
-    share = objective.estimate_mishearing(strange.iterate(0, strange.num_batches, range(num_shards)))
-    config = objective.network.config.mishearing
-    speeds = " and ".join(f"{speed:g}" for speed in config.speeds)
-    return [
-        f"latents: at speeds {speeds}, {100 * share:.1f} % of the units are taken for others, and {config.scale:g} times as many of text are"
-    ]
+def estimate_mishearing(objective: LatentDiffusionObjective, strange: SpeechBatches) -> list[str]:
+    """Listen to an hour of the training set at other speeds. Returns a line for the head of the log."""
+    from stxlib.models.mishearing import ENOUGH_SECONDS
+
+    enough = min(strange.num_batches, math.ceil(ENOUGH_SECONDS / strange.config.batch_seconds))
+    share = objective.estimate_mishearing(strange.iterate(0, enough))
+    return [f"latents: {objective.network.mishearing.tell(share)}"]
 
 
 def check_synthesizer(config: TrainConfig, encoder: nn.Module, units: Units) -> None:

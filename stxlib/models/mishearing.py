@@ -20,7 +20,9 @@ from stxlib.ops.segments import BOUNDARY, expand
 
 # Of the random numbers of an utterance; those of other purposes are other streams.
 MISHEARING_STREAM = 4
-_MOST_OTHERS = 16
+_MOST_OTHERS = 64
+# Of speech, spread over the training set, that are enough to count mishearings.
+ENOUGH_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +69,17 @@ class Mishearing(nn.Module):
         heard = self.others[said].gather(2, other.clamp(max=ends.shape[2] - 1)[:, :, None])[:, :, 0]
         return torch.where(valid & (other < ends.shape[2]), heard, units)
 
+    def tell(self, share: float) -> str:
+        """A line about what `estimate` has found."""
+        speeds = " and ".join(f"{speed:g}" for speed in self.config.speeds)
+        return f"at speeds {speeds}, {100 * share:.1f} % of the units are taken for others; text gets {self.config.scale:g} times as many"
+
     @torch.no_grad()
     def estimate(self, unit_head: nn.Module, batches: Iterable[AlignedLatents]) -> float:
         """Count what the CTC output at the latents says of the frames that its path gives to each unit. Returns the share that is another.
 
         batches: latents of speech at `config.speeds`. Probabilities are counted, as a count of the likeliest alone would need more speech.
+        V^2 float64 numbers are kept meanwhile.
         """
         num_units = len(self.others)
         heard = torch.zeros(num_units, num_units, dtype=torch.float64)

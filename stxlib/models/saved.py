@@ -104,6 +104,6 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> tuple[Netw
     if missing or unexpected:
         raise DataError(
             f"{weights_path}: does not fit {config_path.name}: missing {sorted(missing)}, unexpected {sorted(unexpected)};"
-            " copy both from the same run"
+            " where both are of one run, another version of stxlib made them: run its stage again; else copy both from the same run"
         )
     return network.to(device).eval(), saved

@@ -6,6 +6,7 @@ The table is made from the JSONs alone, so it can grow over days and machines.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from stxlib.atomic import write_text
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
 from stxlib.report.rows import edit_unit, main_figures
-from stxlib.report.runs import Run, read_json, read_progress, read_settings
+from stxlib.report.runs import Run, hash_config, read_json, read_progress, read_settings
 from stxlib.score.score_json import Entry
 
 Result = dict[str, Any]
@@ -90,7 +91,7 @@ def _record_of(run: Run, pretrained: Run | None) -> Result:
         "python": here["python version"],
         "torch": here["pytorch version"],
         "device": run.head.get("device"),
-        "config_hash": run.config_hash,
+        "config_hash": hash_stages(run, pretrained),
         "commands": {
             name: _portable(r.head.get("command")) for name, r in trainings.items() if r is not None
         },
@@ -134,12 +135,30 @@ def synthesis_seconds(run: Run) -> float | None:
     return sum(part for part in parts if part is not None) or None
 
 
+def hash_stages(run: Run, pretrained: Run | None) -> str | None:
+    """Equal for runs whose training, speech model and synthesizer have the same settings, but for seeds and paths."""
+    hashes = [
+        run.config_hash,
+        None if pretrained is None else pretrained.config_hash,
+        hash_config(run.path.parent / "synthesis" / "config.yaml"),
+    ]
+    known = [one for one in hashes if one is not None]
+    return (
+        known[0]
+        if len(known) == 1
+        else hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
+        if known
+        else None
+    )
+
+
 def lm_seconds(run: Run) -> float | None:
     """Seconds that the language model was trained for that a decoding of this run used; None where none did."""
     for decode in run.decodes:
         lm = read_settings(decode.path / "config.yaml").get("decoder", {}).get("lm")
-        if lm is not None:
-            return read_progress(Path(lm) / "checkpoint.safetensors").get("seconds")
+        if lm is not None:  # its path is as seen from the folder that exp lies in
+            above = Path(str(run.path.resolve()).removesuffix(run.label))
+            return read_progress(above / lm / "checkpoint.safetensors").get("seconds")
     return None
 
 

@@ -201,7 +201,11 @@ def hash_config(path: Path) -> str | None:
     """Twelve hexadecimal digits of the settings in a config.yaml, paths and seed left out."""
     if not path.is_file():
         return None
-    settings = {key: value for key, value in read_settings(path).items() if key not in _OF_ONE_RUN}
+    settings = {  # `synthesizer` is a path in a training, and settings in a synthesis
+        key: value
+        for key, value in read_settings(path).items()
+        if key not in _OF_ONE_RUN or isinstance(value, dict)
+    }
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -23,7 +23,8 @@ MODEL_FILE = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class InitConfig:
-    """What is taken over from a saved network: tensors, and those settings of their parts that are not given."""
+    """What is taken over from a saved network: tensors, and those settings that are not given, as far as the patterns of tensors match their
+    names too (`encoder.*` does, `encoder.conformer.layers.*` does not)."""
 
     include: tuple[str, ...] = ("*",)
     "patterns of names to load; `*` stands for anything, dots included (encoder.* bottom?.weight)"
@@ -214,7 +215,8 @@ def initialize(
         loaded=tuple(loaded),
         grown=tuple(name for name, table in tables.items() if {*table.now} - {*table.before}),
         told=tuple(
-            f"init: {table.name}: {len(table.common[0])} of {len(table.now)} are symbols of {source} as well, and begin with their rows"
+            f"init: {'WARNING: ' if 2 * len(table.common[0]) < len(table.now) else ''}{table.name}: "
+            f"{len(table.common[0])} of {len(table.now)} are symbols of {source} as well, and begin with their rows"
             for table in symbols
             if table in tables.values() and table.now[: len(table.before)] != table.before
         ),

@@ -85,7 +85,7 @@ def test_what_lies_past_the_length_is_neither_looked_at_nor_changed() -> None:
 
 
 def test_of_many_units_as_many_are_misheard_though_not_for_every_other_one() -> None:
-    num_units = 40
+    num_units = 100
     probabilities = torch.full((1, 2, num_units), 0.6 / (num_units - 2))
     probabilities[:, :, 0], probabilities[:, :, 1] = 0.0, 0.4
     segments = Segments(*(torch.tensor(x) for x in ([[0, 1]], [2], [[0, 2]], [[0, 0]])))

@@ -160,11 +160,28 @@ def test_the_time_of_synthesis_and_of_a_language_model_is_recorded(exp: Path, tm
     for folder, seconds in ((made, 100.0), (lm, 7.0)):
         metadata = {"json": json.dumps({"progress": {"step": 5, "seconds": seconds}})}
         save_file({"x": np.zeros(1)}, folder / "checkpoint.safetensors", metadata=metadata)
-    (run / "train" / "decode_joint_test" / "config.yaml").write_text(f"decoder:\n  lm: {lm}\n")
+    (run / "train" / "decode_joint_test" / "config.yaml").write_text(
+        "decoder:\n  lm: exp/lm.text_only/seed1\n"
+    )
     written, _ = record(find_runs(tmp_path / "exp"), tmp_path / "results")
     seconds = json.loads(written[0].read_text())["seconds"]
     assert (seconds["synthesis"], seconds["lm"]) == (130.5, 7.0)
     assert "synthesis 2 min 10 s, train 1 min 15 s, lm 7 s" in recorded_md(read_results(tmp_path / "results"))
+
+
+def test_seeds_whose_synthesizers_had_other_settings_are_said(exp: Path, tmp_path: Path) -> None:
+    for seed, noise in ((1, 1.0), (2, 1.2)):
+        run = tmp_path / "exp" / "lasyn" / f"seed{seed}"
+        shutil.copytree(exp / "asr" / "seed1", run)
+        (run / "synthesis").mkdir()
+        (run / "synthesis" / "config.yaml").write_text(f"synthesizer: {{noise: {noise}}}\nseed: {seed}\n")
+    record(find_runs(tmp_path / "exp"), tmp_path / "results")
+    assert "the seeds of lasyn were not run with the same config" in recorded_md(
+        read_results(tmp_path / "results")
+    )
+    (tmp_path / "exp/lasyn/seed2/synthesis/config.yaml").write_text("synthesizer: {noise: 1.0}\nseed: 2\n")
+    record(find_runs(tmp_path / "exp"), tmp_path / "results")
+    assert "not run with the same config" not in recorded_md(read_results(tmp_path / "results"))
 
 
 def test_no_records(tmp_path: Path) -> None:
