@@ -325,7 +325,7 @@ stx_check_variant() { # a misspelt variant would otherwise be the plain system
   case $variant in
     asr | intent | slu | ner | sentiment | parse | multi) stx_usage_error "--variant $variant: this is a task; give --task $variant" ;;
   esac
-  if [[ ! -d $conf/$system ]]; then folders+=("$conf/asr"); fi # tts; see conf
+  if [[ ! -d $conf/$system ]]; then folders+=("$conf/asr"); fi                                   # tts; see conf
   for file in "${folders[@]/%//*.$variant.yaml}" "${folders[@]/%//*.$variant.${task-}.yaml}"; do # some are for one task only
     if compgen -G "$file" >/dev/null; then return; fi
   done
