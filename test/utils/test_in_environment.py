@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("download.py", "few_shot_subsets.py", "show_run.py", "subset_data_dir.py", "validate_data_dir.py")
+COMMANDS = (
+    "download.py",
+    "few_shot_subsets.py",
+    "show_run.py",
+    "subset_data_dir.py",
+    "toy_configs.py",
+    "validate_data_dir.py",
+)
 
 PREPARES = ("fsc", "librispeech", "slue", "slue_voxceleb", "slue_voxpopuli", "slurp", "stop")
 
