@@ -10,7 +10,6 @@ the projection. Nothing is trained: it takes a few passes over the audio, and th
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -138,8 +137,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     misheard = None
     if config.synthesizer.mishearing.scale > 0:
         strange = speech_of(config, network, config.synthesizer.mishearing.speeds)
-        enough = min(strange.num_batches, math.ceil(ENOUGH_SECONDS / config.batch_seconds))
-        misheard = projection.mishearing.estimate(network.unit_head, map(aligned, strange.iterate(0, enough)))
+        some = strange.sample(ENOUGH_SECONDS)
+        misheard = projection.mishearing.estimate(network.unit_head, map(aligned, some))
 
     unseen = vocabulary.decode(unit for unit in report.unseen_units if unit != vocabulary.unk)
     summary = {

@@ -9,7 +9,6 @@ The same command again goes on where the last one stopped, at the exact step.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,7 +128,13 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     from stxlib.objectives.label_encoder import TokenLabels
     from stxlib.objectives.latent_diffusion import LatentDiffusionObjective
     from stxlib.objectives.latent_synthesis import LatentSynthesisObjective
-    from stxlib.objectives.training_data import Given, mixed_batches, speech_batches, text_batches
+    from stxlib.objectives.training_data import (
+        Given,
+        mixed_batches,
+        speech_batches,
+        text_batches,
+        training_speech,
+    )
     from stxlib.text.saved import load_units
     from stxlib.train.best import final_state
     from stxlib.train.init import freeze
@@ -193,7 +198,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
                 if mishearing.scale > 0:
                     augment = replace(config.augment, speeds=mishearing.speeds)
                     whole = replace(given, augment=augment, num_shards=1)
-                    strange, _ = speech_batches(whole, learning.labels, learning.ctc, encoder)
+                    strange = training_speech(whole, learning.labels, learning.ctc, encoder)
                     facts += estimate_mishearing(learning.objective, strange)
     facts += [
         f"data: train {' '.join(map(str, (config.train, *config.text)))}: {train_batches.summary()}",
@@ -337,8 +342,7 @@ def estimate_mishearing(objective: LatentDiffusionObjective, strange: SpeechBatc
     """Listen to an hour of the training set at other speeds. Returns a line for the head of the log."""
     from stxlib.models.mishearing import ENOUGH_SECONDS
 
-    enough = min(strange.num_batches, math.ceil(ENOUGH_SECONDS / strange.config.batch_seconds))
-    share = objective.estimate_mishearing(strange.iterate(0, enough))
+    share = objective.estimate_mishearing(strange.sample(ENOUGH_SECONDS))
     return [f"latents: {objective.network.mishearing.tell(share)}"]
 
 

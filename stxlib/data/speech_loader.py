@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -225,6 +226,11 @@ class SpeechBatches(_Labelled):
         """
         jobs = (self._job(step, shard) for step in range(start_step, stop_step) for shard in shards)
         return self._read(self._reader, jobs, self.config.num_workers)
+
+    def sample(self, seconds: float) -> Iterator[SpeechBatch]:
+        """As many batches of the first epoch as hold about so many seconds: the whole set, where it has no more. Needs one shard."""
+        assert self.num_shards == 1, self.num_shards
+        return self.iterate(0, min(self.num_batches, math.ceil(seconds / self.config.batch_seconds)))
 
     def worst_batch(self, shard: int = 0) -> SpeechBatch:
         """The largest batch that can occur, at the slowest speed, for a test of memory: true labels, noise for audio."""

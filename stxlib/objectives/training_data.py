@@ -74,14 +74,32 @@ def speech_batches(
     dev_labels: TokenLabels | None = None,
 ) -> tuple[SpeechBatches, SpeechDevBatches]:
     """Batches of speech for training and development. ctc: names of the labels that CTC writes; dev_labels: where they are others."""
-    config = given.batches
-    if not isinstance(config, SpeechBatchConfig):
-        raise ConfigError(f"batches.kind {config.kind}: the network takes waves; give batches.kind speech")
     if given.text:
         raise ConfigError(
             f"--text {given.text[0].path}: this objective learns from speech alone; leave --text out"
         )
-    train = SpeechBatches(
+    train = training_speech(given, labels, ctc, encoder)
+    dev = SpeechDevBatches(
+        given.dev,
+        LabelReader(given.dev, dev_labels or labels),
+        ctc=_among(ctc, dev_labels or labels),
+        config=train.config,
+        sample_rate=encoder.config.sample_rate,
+        frames_per_second=encoder.latents_per_second,
+        allow_pipes=given.allow_pipes,
+        max_bad_utts=given.max_bad_utts,
+    )
+    return train, dev
+
+
+def training_speech(
+    given: Given, labels: TokenLabels | ClassLabels, ctc: tuple[str, ...], encoder: WaveEncoder
+) -> SpeechBatches:
+    """The speech of `given.train` alone. ctc: names of the labels that CTC writes. ConfigError where batches are not of speech."""
+    config = given.batches
+    if not isinstance(config, SpeechBatchConfig):
+        raise ConfigError(f"batches.kind {config.kind}: the network takes waves; give batches.kind speech")
+    return SpeechBatches(
         given.train,
         LabelReader(given.train, labels),
         ctc=_among(ctc, labels),
@@ -94,17 +112,6 @@ def speech_batches(
         allow_pipes=given.allow_pipes,
         max_bad_utts=given.max_bad_utts,
     )
-    dev = SpeechDevBatches(
-        given.dev,
-        LabelReader(given.dev, dev_labels or labels),
-        ctc=_among(ctc, dev_labels or labels),
-        config=config,
-        sample_rate=encoder.config.sample_rate,
-        frames_per_second=encoder.latents_per_second,
-        allow_pipes=given.allow_pipes,
-        max_bad_utts=given.max_bad_utts,
-    )
-    return train, dev
 
 
 def mixed_batches(

@@ -143,13 +143,9 @@ def hash_stages(run: Run, pretrained: Run | None) -> str | None:
         hash_config(run.path.parent / "synthesis" / "config.yaml"),
     ]
     known = [one for one in hashes if one is not None]
-    return (
-        known[0]
-        if len(known) == 1
-        else hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
-        if known
-        else None
-    )
+    if len(known) < 2:
+        return known[0] if known else None
+    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
 
 
 def lm_seconds(run: Run) -> float | None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def run_recipe(
-    recipe: Path, *options: str, timeout: float = 60, **environment: str
+    recipe: Path, *options: str, script: str = "run.sh", timeout: float = 60, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """What run.sh of the folder `recipe` prints, and its exit status. timeout: seconds; environment: variables besides those that there are."""
+    """What a script of the folder `recipe` prints, and its exit status. timeout: seconds; environment: variables besides those that there are."""
     # A .venv of the clone would go first; without one, PYTHON is taken.
     variables = {**os.environ, "PYTHON": sys.executable, **environment}
     return subprocess.run(
-        [str(recipe / "run.sh"), *options],
+        [str(recipe / script), *options],
         cwd="/",
         env=variables,
         capture_output=True,

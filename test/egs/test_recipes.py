@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -323,13 +320,8 @@ def test_smoke(system: str, tmp_path: Path) -> None:
 
 
 def test_every_row_of_the_table_of_mini_can_be_run(tmp_path: Path) -> None:
-    table = ROOT / "egs" / "mini" / "table.sh"
-    done = subprocess.run(
-        ["bash", table, "--seeds", "7", "--dry_run", "--data", str(tmp_path / "data")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHON": sys.executable},
-    )
+    options = ["--seeds", "7", "--dry_run", "--data", str(tmp_path / "data")]
+    done = run_recipe(ROOT / "egs" / "mini", *options, script="table.sh")
     assert done.returncode == 0, done.stderr
     steps = [line.split() for line in done.stdout.splitlines() if "stxlib.bin.train" in line]
     configs = {words[words.index("--out") + 1]: words[words.index("--config") + 1] for words in steps}
