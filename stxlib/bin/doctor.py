@@ -134,14 +134,15 @@ def devices() -> list[str]:
     """Lines about processors: cores, threads, precision, GPUs."""
     import torch
 
+    from stxlib.train.precision import has_bf16
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
     lines = [
         f"CPU         {cores} cores, torch takes {torch.get_num_threads()} threads (OMP_NUM_THREADS {threads})"
     ]
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    if "avx512_bf16" in flags or "amx_bf16" in flags:
-        lines.append("            has bf16 arithmetic: `trainer.autocast: bf16` may be faster")
+    if has_bf16(torch.device("cpu")):
+        lines.append("            has bf16 arithmetic: `trainer.autocast: auto` takes it")
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
         lines.append(

@@ -12,6 +12,19 @@ KeyValue = tuple[Tensor, Tensor]
 """Keys and values of one layer, (B, H, T, d) each."""
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, is_causal: bool = False) -> Tensor:
+    """Scaled dot-product attention: q (B, H, U, d), k and v (B, H, T, d) -> (B, H, U, d).
+
+    On a CPU it is computed in float32 under autocast, too: the backward pass of torch's bfloat16 kernel takes five times as long there
+    (9.1 against 1.7 ms for 16 x 4 x 63 x 36; torch 2.11, Xeon with AMX).
+    """
+    if q.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
+    with torch.autocast("cpu", enabled=False):
+        q, k, v = q.float(), k.float(), v.float()
+        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
+
+
 def attention_mask(lens: Tensor, max_len: int) -> Tensor:
     """Which keys may be seen: (B, 1, 1, max_len) bool.
 
@@ -33,7 +46,7 @@ class RotaryAttention(nn.Module):
         """x: (B, T, D); rotation: `rotations` of T; mask: `attention_mask` of the lengths."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).unbind(2)  # (B, T, H, d) each
         q, k = rotate(q, rotation), rotate(k, rotation)
-        x = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
+        x = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
         return self.out(x.transpose(1, 2).flatten(2))
 
 
@@ -50,8 +63,8 @@ class CausalAttention(nn.Module):
         """x: (B, U, D); seen: (B, U, U) bool, the tokens (last) that each sees, where that is not itself and all before it."""
         q, k, v = self._split(x)
         if seen is None:
-            return self._merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
-        return self._merge(F.scaled_dot_product_attention(q, k, v, seen[:, None]))
+            return self._merge(attend(q, k, v, is_causal=True))
+        return self._merge(attend(q, k, v, seen[:, None]))
 
     def step(self, x: Tensor, past: KeyValue, mask: Tensor | None = None) -> tuple[Tensor, KeyValue]:
         """The next position only. x: (B, 1, D); past: keys and values of the positions before, (B, H, U, d); mask: (B, 1, 1, U + 1) bool, those
@@ -59,7 +72,7 @@ class CausalAttention(nn.Module):
         """
         q, k, v = self._split(x)
         k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        return self._merge(F.scaled_dot_product_attention(q, k, v, mask)), (k, v)
+        return self._merge(attend(q, k, v, mask)), (k, v)
 
     def no_past(self, x: Tensor) -> KeyValue:
         """Keys and values of nothing, on the device and in the type of x (B, ...)."""
@@ -93,7 +106,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: KeyValue, mask: Tensor) -> Tensor:
         """x: (B, U, D); memory: of the same B; mask: `attention_mask` of the frames."""
-        x = F.scaled_dot_product_attention(self._heads(x), *memory, mask)
+        x = attend(self._heads(x), *memory, mask)
         return self.out(x.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, memory: KeyValue, mask: Tensor) -> Tensor:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stxlib.nn.attention import KeyValue
+from stxlib.nn.attention import KeyValue, attend
 from stxlib.nn.conformer import FeedForward
 from stxlib.nn.dropout import Residual
 from stxlib.nn.rotary import rotate, rotations
@@ -51,7 +50,7 @@ class RotaryCausalAttention(nn.Module):
         if past is not None:
             assert x.shape[1] == 1, x.shape
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        y = attend(q, k, v, is_causal=past is None)
         return self.out(y.transpose(1, 2).flatten(2)), (k, v)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 import stxlib
 from stxlib.revision import git_commit
 from stxlib.train.distributed import Distributed
+from stxlib.train.precision import Precision
 from stxlib.train.settings import Setting
 
 
@@ -22,21 +23,22 @@ def first_lines(
     settings: Mapping[str, Setting],
     sources: Mapping[str, str],
     distributed: Distributed,
+    precision: Precision,
     facts: Sequence[str],
 ) -> list[str]:
     """Command, commit, devices, origin of each setting, parameters by part, then the facts of the caller."""
     return [
         f"command: {shlex.join(sys.orig_argv)}",
         f"code: stxlib {stxlib.__version__}, commit {git_commit()}",
-        machine(distributed),
+        machine(distributed, precision),
         *describe_settings(settings, sources),
         *describe_parameters(objective),
         *facts,
     ]
 
 
-def machine(distributed: Distributed) -> str:
-    """Devices, processes, threads and versions in one line."""
+def machine(distributed: Distributed, precision: Precision) -> str:
+    """Devices, processes, threads, precision and versions in one line."""
     device = distributed.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU {platform.machine()}"
     processes = (
@@ -45,8 +47,8 @@ def machine(distributed: Distributed) -> str:
         else f"{distributed.world_size} processes ({distributed.backend})"
     )
     return (
-        f"device: {name}, {processes} of {torch.get_num_threads()} threads; torch {torch.__version__}, "
-        f"Python {platform.python_version()}"
+        f"device: {name}, {processes} of {torch.get_num_threads()} threads, "
+        f"{'fp32' if precision == 'none' else precision}; torch {torch.__version__}, Python {platform.python_version()}"
     )
 
 

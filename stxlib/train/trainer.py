@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -29,6 +29,7 @@ from stxlib.train.optimizer import (
     set_learning_rate,
     trainable,
 )
+from stxlib.train.precision import autocast_of, resolved
 from stxlib.train.progress import Progress, Speed, as_duration
 from stxlib.train.provenance import first_lines
 from stxlib.train.reporting import report_evaluation, report_steps
@@ -61,8 +62,8 @@ class TrainerConfig:
     "learning rate as a function of the step"
     ema_decay: float = 0.99
     "decay of the average of the weights that is evaluated and saved; warmed up; 0: no average"
-    autocast: Literal["none", "bf16", "fp16"] = "none"
-    "precision of the forward pass; fp16 scales the loss"
+    autocast: Literal["auto", "none", "bf16", "fp16"] = "none"
+    "precision of the forward pass; none: float32; auto: bf16 where the device has arithmetic for it; fp16 scales the loss"
     eval_every: int = 500
     "steps between evaluations; the last step is always evaluated"
     save_every: int = 500
@@ -167,9 +168,11 @@ def fit(
     parameters = list(trainable(objective).values())
     optimizer = build_optimizer(objective, config.optimizer)
     ema = Ema(objective, config.ema_decay)
-    scaler = torch.amp.GradScaler(device.type, FIRST_FP16_SCALE, enabled=config.autocast == "fp16")
+    precision = resolved(config.autocast, device)
+    autocast = autocast_of(precision, device)
+    scaler = torch.amp.GradScaler(device.type, FIRST_FP16_SCALE, enabled=precision == "fp16")
     if distributed.is_main:
-        for line in first_lines(objective, run_dir.settings, run_dir.sources, distributed, facts):
+        for line in first_lines(objective, run_dir.settings, run_dir.sources, distributed, precision, facts):
             say(f"{run_dir.name} {line}")
 
     if config.resume:
@@ -181,7 +184,6 @@ def fit(
         say(f"{run_dir.name} resumes at step {progress.step}/{config.max_steps}")
     run_dir.write_config()
 
-    autocast = autocast_of(config.autocast, device)
     kept_before, saved_at = list(progress.best), progress.step
 
     def save() -> None:
@@ -359,11 +361,3 @@ def fit(
         )
     values = evaluation.values if evaluation is not None else {}
     return Result(progress.step, reason, tuple(progress.best), values)
-
-
-def autocast_of(
-    name: Literal["none", "bf16", "fp16"], device: torch.device
-) -> Callable[[], AbstractContextManager[Any]]:
-    """A maker of contexts in which the forward pass runs in this precision."""
-    dtype = torch.float16 if name == "fp16" else torch.bfloat16
-    return lambda: torch.autocast(device.type, dtype, enabled=name != "none")

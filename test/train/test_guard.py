@@ -16,7 +16,8 @@ from stxlib.ratio import Ratio
 from stxlib.train.checkpoint import load_tensors
 from stxlib.train.memory import out_of_memory_explained, preflight
 from stxlib.train.optimizer import AdamWConfig, build_optimizer
-from stxlib.train.trainer import FIRST_FP16_SCALE, autocast_of
+from stxlib.train.precision import autocast_of
+from stxlib.train.trainer import FIRST_FP16_SCALE
 
 
 def test_a_bad_step_ends_the_run_and_keeps_the_batch(tmp_path: Path) -> None:

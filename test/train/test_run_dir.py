@@ -89,10 +89,14 @@ def test_first_lines_tell_where_everything_came_from(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "stxlib.bin.train", "--note", "a b"])
     settings = {"trainer.max_steps": 10, "trainer.resume": True, "sets": ["a", "b"], "note": "a b"}
     sources = {"note": "command line", "trainer.max_steps": "conf/train.yaml:3", "sets": "default"}
-    lines = first_lines(objective, settings, sources, Distributed.single(), ["dev: 1 h"])
+    lines = first_lines(objective, settings, sources, Distributed.single(), "bf16", ["dev: 1 h"])
     assert lines[0] == "command: python -m stxlib.bin.train --note 'a b'"
     assert lines[1].startswith("code: stxlib 0.1.0, commit ")
-    assert lines[2].startswith("device: CPU ") and "1 process of" in lines[2]
+    assert (
+        lines[2].startswith("device: CPU ")
+        and "1 process of" in lines[2]
+        and " threads, bf16; torch" in lines[2]
+    )
     assert lines[3:] == [
         "config: trainer.max_steps = 10  (conf/train.yaml:3)",
         "config: note = a b  (command line)",
