@@ -114,22 +114,23 @@ class LatentBatch(_OnDevice):
 
 @dataclass(frozen=True)
 class MixedBatch(_OnDevice):
-    """Labelled speech, and labelled text that is learnt from as if it had been spoken."""
+    """Labelled speech, labelled text that is learnt from as if it had been spoken, and labelled text that is written without being heard."""
 
     speech: SpeechBatch
     text: TextBatch | LatentBatch
     text_seconds: float  # how long the text is, about, if it is spoken
+    unheard: TextBatch
 
     size_unit = "audio_s"
 
     @property
     def utts(self) -> tuple[str, ...]:
-        """Of both."""
-        return self.speech.utts + self.text.utts
+        """Of all three."""
+        return self.speech.utts + self.text.utts + self.unheard.utts
 
     @property
     def size(self) -> float:
-        """Seconds of both, padding left out."""
+        """Seconds of speech and of text that is heard, padding left out."""
         return self.speech.size + self.text_seconds
 
 

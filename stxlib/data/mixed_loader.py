@@ -1,4 +1,4 @@
-"""Batches of speech and text together: a part of each in every step."""
+"""Batches of speech and text together: a part of each in every step, and text that is not heard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from stxlib.data.batch import LatentBatch, MixedBatch, TextBatch
 from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches
+from stxlib.data.text_loader import TextBatches
 from stxlib.errors import ConfigError
 
 
@@ -22,6 +23,9 @@ class MixedBatchConfig:
     """the speech in a batch"""
     text_ratio: float = 3.0
     """seconds of text, as if spoken, for each second of `speech.batch_seconds` (above 0)"""
+    unheard_ratio: float = 8.0
+    """the same for text that the decoder writes without hearing it, by which it learns what sentences there are (above 0; of no account where
+    the objective gives it no weight)"""
     max_units: int = 400
     """sentences with more units are left out of training; of latents that were made before, none is"""
 
@@ -30,12 +34,20 @@ class MixedBatchConfig:
             raise ConfigError(
                 f"text_ratio: {self.text_ratio:g}; give a number above 0 (objective speech_to_text learns from speech alone)"
             )
+        if not 0 < self.unheard_ratio < math.inf:
+            raise ConfigError(
+                f"unheard_ratio: {self.unheard_ratio:g}; give a number above 0 (objective.unheard_weight 0 does without)"
+            )
         if self.max_units < 1:
             raise ConfigError(f"max_units: {self.max_units}; give 1 or more")
 
-    def batch_units(self, seconds_per_unit: float) -> int:
-        """Units of text in a batch, padding included; seconds_per_unit: how long one is."""
+    def text_units(self, seconds_per_unit: float) -> int:
+        """Units of text that is heard in a batch, padding included; seconds_per_unit: how long one is."""
         return max(1, round(self.text_ratio * self.speech.batch_seconds / seconds_per_unit))
+
+    def unheard_units(self, seconds_per_unit: float) -> int:
+        """The same of text that is not heard."""
+        return max(1, round(self.unheard_ratio * self.speech.batch_seconds / seconds_per_unit))
 
 
 class TextPart(Protocol):
@@ -56,16 +68,18 @@ class TextPart(Protocol):
 
 
 class MixedBatches:
-    """The batch of a step is that of the speech and that of the text at this step; an epoch is one of the speech."""
+    """The batch of a step is those of its parts at this step; an epoch is one of the speech."""
 
-    def __init__(self, speech: SpeechBatches, text: TextPart, seconds_per_unit: float) -> None:
-        """seconds_per_unit: of text, or of latents where these are given."""
-        self.speech, self.text, self.seconds_per_unit = speech, text, seconds_per_unit
+    def __init__(
+        self, speech: SpeechBatches, text: TextPart, seconds_per_unit: float, unheard: TextBatches
+    ) -> None:
+        """seconds_per_unit: of text, or of latents where these are given; unheard: may hold the sentences of text."""
+        self.speech, self.text, self.seconds_per_unit, self.unheard = speech, text, seconds_per_unit, unheard
         self.num_batches = speech.num_batches
 
     @property
     def excluded(self) -> dict[str, tuple[str, ...]]:
-        """Utterances of both that are left out, by reason."""
+        """Utterances of speech and text that are left out, by reason."""
         reasons = dict.fromkeys((*self.speech.excluded, *self.text.excluded))
         return {
             reason: self.speech.excluded.get(reason, ()) + self.text.excluded.get(reason, ())
@@ -78,22 +92,25 @@ class MixedBatches:
 
     def summary(self) -> str:
         """How much there is, for the head of a log."""
-        return f"speech {self.speech.summary()}; text {self.text.summary()}"
+        return f"speech {self.speech.summary()}; text {self.text.summary()}; unheard {self.unheard.summary()}"
 
     def iterate(self, start_step: int, stop_step: int, shards: Sequence[int] = (0,)) -> Iterator[MixedBatch]:
         """The parts `shards` of the batches of the steps from start_step to stop_step - 1: all of a step, then the next."""
-        both = zip(
+        parts = zip(
             self.speech.iterate(start_step, stop_step, shards),
             self.text.iterate(start_step, stop_step, shards),
+            self.unheard.iterate(start_step, stop_step, shards),
             strict=True,
         )
-        for speech, text in both:
-            yield MixedBatch(speech, text, self._seconds(text))
+        for speech, text, unheard in parts:
+            yield MixedBatch(speech, text, self._seconds(text), unheard)
 
     def worst_batch(self, shard: int = 0) -> MixedBatch:
         """The largest batch that can occur, for a test of memory."""
         text = self.text.worst_batch(shard)
-        return MixedBatch(self.speech.worst_batch(shard), text, self._seconds(text))
+        return MixedBatch(
+            self.speech.worst_batch(shard), text, self._seconds(text), self.unheard.worst_batch(shard)
+        )
 
     def _seconds(self, text: TextBatch | LatentBatch) -> float:
         lens = text.source.lens if isinstance(text, TextBatch) else text.latent_lens

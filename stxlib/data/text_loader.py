@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -105,18 +106,29 @@ class TextBatches(_Sentences):
     ) -> None:
         """where: name of the set, for messages. DataError where no sentence is left; ConfigError as `BucketSampler` raises it (remedy)."""
         super().__init__(sentences, where, config.max_tokens)
+        self.seed = seed
+        self._num_shards = num_shards
+        self._sample(config, remedy)
+
+    def in_batches_of(self, batch_tokens: int, *, remedy: str = "") -> TextBatches:
+        """The same sentences, kept once, in batches of another size and drawn on their own. ConfigError as for a new one."""
+        others = copy(self)
+        others.seed = ~self.seed
+        others._sample(replace(self.config, batch_tokens=batch_tokens), remedy)
+        return others
+
+    def _sample(self, config: TextBatchConfig, remedy: str) -> None:
+        self.config = config
         self._sampler = BucketSampler(
             self.lengths,
             config.batch_tokens,
             num_buckets=config.num_buckets,
-            seed=seed,
-            num_shards=num_shards,
+            seed=self.seed,
+            num_shards=self._num_shards,
             unit="tokens",
             remedy=remedy,
         )
         self.num_batches = self._sampler.num_batches
-        self.config = config
-        self.seed = seed
 
     def summary(self) -> str:
         """How much there is, for the head of a log."""

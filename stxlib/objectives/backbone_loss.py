@@ -11,7 +11,14 @@ from torch import Tensor
 from stxlib.data.batch import Sequences
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import Backbone
-from stxlib.objectives.sequence_loss import check_tasks, ctc_loss, decoder_losses, read_weights, task_figures
+from stxlib.objectives.sequence_loss import (
+    DecoderLoss,
+    check_tasks,
+    ctc_loss,
+    decoder_losses,
+    read_weights,
+    task_figures,
+)
 from stxlib.ratio import Ratio
 from stxlib.text.target_vocabulary import Task
 from stxlib.text.tokenizer import SOS
@@ -105,16 +112,7 @@ class BackboneCriterion:
         """
         config = self.config
         encoded, encoded_lens = backbone.encode(latents, latent_lens)
-        decoded = decoder_losses(
-            backbone,
-            encoded,
-            encoded_lens,
-            {task: labels[task] for task in self.starts if task in labels},
-            starts=self.starts,
-            label_smoothing=config.label_smoothing,
-            token_dropout=config.token_dropout if training else 0.0,
-            words_first=config.words_first and "asr" in labels,
-        )
+        decoded = self.decoded(backbone, encoded, encoded_lens, labels, training=training)
         terms: dict[str, Tensor] = {}
         accuracies: dict[str, Ratio] = {}
         loss = torch.zeros((), device=encoded.device)
@@ -131,3 +129,25 @@ class BackboneCriterion:
             )
             loss = loss + config.ctc_weight * terms["ctc"]
         return BackboneLoss(loss, count, terms, accuracies)
+
+    def decoded(
+        self,
+        backbone: Backbone,
+        encoded: Tensor,
+        encoded_lens: Tensor,
+        labels: Mapping[str, Sequences],
+        *,
+        training: bool,
+    ) -> dict[Task, DecoderLoss]:
+        """The losses of the attention decoder on the tasks that are among the labels. encoded: (B, T', D), of latents."""
+        config = self.config
+        return decoder_losses(
+            backbone,
+            encoded,
+            encoded_lens,
+            {task: labels[task] for task in self.starts if task in labels},
+            starts=self.starts,
+            label_smoothing=config.label_smoothing,
+            token_dropout=config.token_dropout if training else 0.0,
+            words_first=config.words_first and "asr" in labels,
+        )

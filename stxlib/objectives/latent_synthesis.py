@@ -1,7 +1,9 @@
 """What `lasyn` minimizes: the backbone learns from latents of speech and from latents that text has been turned into.
 
 Latent Synthesis (arXiv 2310.05374): the speech encoder is frozen, a synthesizer makes of text what the encoder would have made of
-speech, and one backbone learns from both.
+speech, and one backbone learns from both. Besides, and not in the paper, the decoder writes text that it does not hear: internal
+language model training (Meng et al. 2021, arXiv 2102.01380). That costs a fraction of what text costs that is heard, so the decoder
+reads all of it several times.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from stxlib.models.synthesizer import Synthesizer
 from stxlib.nn.spec_augment import SpecAugmentConfig, spec_augment
 from stxlib.objectives.backbone_loss import BackboneCriterion, BackboneLossConfig
 from stxlib.objectives.inspection import Inspection, inspect_speech
+from stxlib.objectives.sequence_loss import task_figures
 from stxlib.ops.align import min_ctc_frames
 from stxlib.ratio import Ratio
 
@@ -45,13 +48,16 @@ class LatentSynthesisLossConfig(BackboneLossConfig):
     """the losses of the backbone on labelled speech and on labelled text"""
     text_weight: float = 1.0
     """how much a token counts that is written of text (0 or more; lambda); one that is written of speech counts 1"""
+    unheard_weight: float = 0.3
+    """the same for text that is not heard: the decoder writes it with all latents hidden, as a language model would (0 or more; 0: not done)"""
     latent_mask: LatentMaskConfig = field(default_factory=LatentMaskConfig)
     """what is hidden of the latents of both in training"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.text_weight < math.inf:
-            raise ConfigError(f"text_weight: {self.text_weight}; use 0 or more")
+        for name in ("text_weight", "unheard_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name}: {getattr(self, name)}; use 0 or more")
 
     @property
     def ctc_labels(self) -> tuple[str, ...]:
@@ -60,7 +66,8 @@ class LatentSynthesisLossConfig(BackboneLossConfig):
 
 
 class LatentSynthesisObjective(nn.Module):
-    """loss = (speech + text_weight * text) / (tokens of speech + text_weight * tokens of text), each as in `BackboneCriterion`.
+    """loss = (speech + text_weight * text + unheard_weight * unheard) / (tokens of each, weighted likewise); the first two as in
+    `BackboneCriterion`, the third the cross-entropy of the decoder alone.
 
     The encoder, its CTC on units and the synthesizer are frozen. Both kinds of latents go the same way, with the same parts hidden:
     the backbone can tell them apart by what is in them only. Of text, CTC takes no account where a sentence has fewer frames than tokens
@@ -85,7 +92,7 @@ class LatentSynthesisObjective(nn.Module):
         self.criterion = BackboneCriterion(network.backbone, config, starts or {})
 
     def forward(self, batch: MixedBatch | SpeechBatch) -> dict[str, Ratio]:
-        """Loss, its terms on speech and on text (`text_*`), and accuracies. Speech alone is what a development set has."""
+        """Loss, its terms on speech, on text (`text_*`) and on text that is not heard (`unheard_*`), and accuracies. Speech alone is what a development set has."""
         speech = batch if isinstance(batch, SpeechBatch) else batch.speech
         latents, latent_lens = self.network.encoder(
             speech.waves, speech.wave_lens, speech.seeds if self.training else None
@@ -113,7 +120,29 @@ class LatentSynthesisObjective(nn.Module):
                 tokens = batch.text.labels[self.config.ctc_task]
                 too_short = min_ctc_frames(tokens.ids, tokens.lens) > latent_lens
                 figures["text_ctc_left_out"] = Ratio(too_short.sum(), len(too_short))
+            if self.config.unheard_weight and self.criterion.starts:
+                attention, accuracies = self.written_unheard(batch.unheard)
+                tokens_unheard = accuracies["token_accuracy"].count
+                loss = loss + self.config.unheard_weight * attention
+                count = count + self.config.unheard_weight * tokens_unheard
+                figures["unheard_attention"] = Ratio(attention.detach(), tokens_unheard)
+                figures |= {f"unheard_{name}": ratio for name, ratio in accuracies.items()}
         return {"loss": Ratio(loss, count), **figures}
+
+    def written_unheard(self, text: TextBatch) -> tuple[Tensor, dict[str, Ratio]]:
+        """Cross-entropy (nats, a sum) and accuracies of what the decoder writes of one latent that is hidden, in place of those of the text."""
+        backbone = self.network.backbone
+        hidden = self.synthesizer.latent_mean[None, None]  # (1, 1, D)
+        encoded, encoded_lens = backbone.encode(hidden, torch.ones_like(text.seeds[:1]))
+        num_sentences = len(text.utts)
+        losses = self.criterion.decoded(
+            backbone,
+            encoded.expand(num_sentences, -1, -1),
+            encoded_lens.expand(num_sentences),
+            text.labels,
+            training=self.training,
+        )
+        return task_figures(losses, self.criterion.weights)
 
     @torch.no_grad()
     def latents_of(self, text: TextBatch | LatentBatch) -> tuple[Tensor, Tensor]:

@@ -137,30 +137,31 @@ def mixed_batches(
         replace(given, batches=config.speech, text=()), speech_labels, ctc, encoder, dev_labels
     )
     seconds_per_latent = 1 / encoder.latents_per_second
-    if given.latents is not None:
-        labels_of = labels_of_text(given.text, text_labels)
-        stored = LatentBatches(
-            given.latents,
-            labels_of,
-            batch_frames=config.batch_units(seconds_per_latent),
-            num_buckets=config.speech.num_buckets,
-            seed=given.seed,
-            num_shards=given.num_shards,
-            remedy=MORE_TEXT,
-        )
-        return MixedBatches(speech, stored, seconds_per_latent), dev, told
     seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
-    text = TextBatches(
+    sentences = TextBatches(
         (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
         " ".join(str(data.path) for data in given.text),
-        config=TextBatchConfig(
-            batch_tokens=config.batch_units(seconds_per_unit), max_tokens=config.max_units
-        ),
+        config=TextBatchConfig(batch_tokens=config.text_units(seconds_per_unit), max_tokens=config.max_units),
         seed=given.seed,
         num_shards=given.num_shards,
         remedy=f"{MORE_TEXT}, lower max_units",
     )
-    return MixedBatches(speech, text, seconds_per_unit), dev, told
+    unheard = sentences.in_batches_of(
+        config.unheard_units(seconds_per_unit),
+        remedy="raise unheard_ratio or speech.batch_seconds, lower max_units",
+    )
+    if given.latents is None:
+        return MixedBatches(speech, sentences, seconds_per_unit, unheard), dev, told
+    stored = LatentBatches(
+        given.latents,
+        labels_of_text(given.text, text_labels),
+        batch_frames=config.text_units(seconds_per_latent),
+        num_buckets=config.speech.num_buckets,
+        seed=given.seed,
+        num_shards=given.num_shards,
+        remedy=MORE_TEXT,
+    )
+    return MixedBatches(speech, stored, seconds_per_latent, unheard), dev, told
 
 
 def _among(ctc: tuple[str, ...], labels: TokenLabels | ClassLabels) -> tuple[str, ...]:

@@ -41,16 +41,30 @@ def text(seed: int = 1) -> TextBatches:
 
 
 def test_a_batch_is_that_of_both_at_the_step(speech: SpeechBatches) -> None:
-    mixed = MixedBatches(speech, text(), 0.1)
+    mixed = MixedBatches(speech, text(), 0.1, text().in_batches_of(80))
     assert mixed.num_batches == speech.num_batches
     found = list(mixed.iterate(3, 8, (0, 1)))
     assert [batch.speech.utts for batch in found] == [one.utts for one in speech.iterate(3, 8, (0, 1))]
     assert [batch.text.utts for batch in found] == [one.utts for one in text().iterate(3, 8, (0, 1))]
     for batch in found:
-        assert batch.utts == batch.speech.utts + batch.text.utts
+        assert batch.utts == batch.speech.utts + batch.text.utts + batch.unheard.utts
         assert batch.size == pytest.approx(batch.speech.size + 0.1 * float(batch.text.source.lens.sum()))
     resumed = next(mixed.iterate(5, 6, (1,)))
     assert resumed.utts == found[5].utts and torch.equal(resumed.text.seeds, found[5].text.seeds)
+
+
+def test_text_that_is_not_heard_is_the_same_drawn_on_its_own() -> None:
+    heard = text()
+    unheard = heard.in_batches_of(80)
+    assert unheard.labels is heard.labels and heard.config.batch_tokens == 40
+    first, others = next(heard.iterate(0, 1)), next(unheard.iterate(0, 1))
+    assert len(others.utts) > len(first.utts) and others.source.ids.numel() <= 80
+    of_an_epoch = [utt for batch in unheard.iterate(0, unheard.num_batches, (0, 1)) for utt in batch.utts]
+    assert sorted(of_an_epoch) == sorted(heard.utts)
+    same_size = heard.in_batches_of(40)
+    assert [b.utts for b in same_size.iterate(0, 4)] != [b.utts for b in heard.iterate(0, 4)]
+    with pytest.raises(ConfigError, match="raise unheard_ratio"):
+        heard.in_batches_of(8, remedy="raise unheard_ratio")
 
 
 def test_too_little_text_for_all_parts_names_what_decides() -> None:
@@ -70,8 +84,14 @@ def test_seeds_of_a_sentence_change_with_the_step() -> None:
 
 def test_text_ratio_says_how_much_text_is_in_a_batch() -> None:
     config = MixedBatchConfig(speech=SpeechBatchConfig(batch_seconds=20), text_ratio=3)
-    assert config.batch_units(0.08) == 750
-    for wrong in ({"text_ratio": 0.0}, {"text_ratio": float("inf")}, {"max_units": 0}):
+    assert config.text_units(0.08) == 750
+    assert config.unheard_units(0.08) == 2000
+    for wrong in (
+        {"text_ratio": 0.0},
+        {"text_ratio": float("inf")},
+        {"unheard_ratio": 0.0},
+        {"max_units": 0},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             MixedBatchConfig(**wrong)  # type: ignore[arg-type]
 
@@ -79,10 +99,11 @@ def test_text_ratio_says_how_much_text_is_in_a_batch() -> None:
 def test_what_is_left_out_is_told_of_both(speech: SpeechBatches) -> None:
     sentences = [Sentence("a", [], {"asr": [4]}), *(Sentence(f"b{i}", [5], {"asr": [4]}) for i in range(4))]
     few = TextBatches(sentences, "text", config=TextBatchConfig(), seed=1, num_shards=2)
-    mixed = MixedBatches(speech, few, 0.1)
+    mixed = MixedBatches(speech, few, 0.1, few)
     assert mixed.excluded == {"no_text": ("a",)}
     assert mixed.excluded_lines() == ["text: 1 of 5 sentences left out: no_text (a)"]
     assert "speech 0.00 h" in mixed.summary() and "text 4 tokens" in mixed.summary()
+    assert "unheard 4 tokens" in mixed.summary()
 
 
 def store(folder: Path) -> LatentStore:

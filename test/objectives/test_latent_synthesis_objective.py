@@ -52,7 +52,7 @@ def objective(**options: object) -> LatentSynthesisObjective:
         encoder=SpeechEncoderConfig(num_mels=12, conv_channels=4, conformer=BLOCKS),
         backbone=BackboneConfig(conformer=BLOCKS, decoder=DECODER),
     )
-    loss = LatentSynthesisLossConfig(tasks=("asr", "slu"), **options)  # type: ignore[arg-type]
+    loss = LatentSynthesisLossConfig(tasks=("asr", "slu"), **({"unheard_weight": 0.0} | options))  # type: ignore[arg-type]
     return LatentSynthesisObjective(
         SpeechToText(config, VOCAB, UNITS), TwoFrames(), loss, {"asr": 4, "slu": 5}
     )
@@ -63,7 +63,8 @@ def batch() -> MixedBatch:
     waves = 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(1))
     speech = SpeechBatch(("a", "b"), torch.tensor([1, 2]), waves, torch.tensor([16000, 12000]), 16000, labels)
     text = TextBatch(("c", "d"), torch.tensor([3, 4]), Sequences.of([[3, 4, 5], [6]]), labels)
-    return MixedBatch(speech, text, 1.0)
+    unheard = TextBatch(("e",), torch.tensor([5]), Sequences.of([[7]]), {"asr": Sequences.of([[6, 8, 8]])})
+    return MixedBatch(speech, text, 1.0, unheard)
 
 
 def test_parts_of_latents_are_hidden_behind_the_mean_in_training_only() -> None:
@@ -93,6 +94,40 @@ def test_text_counts_as_much_as_its_weight() -> None:
     assert float(half.count - none.count) == 0.5 * float(whole.count - none.count)
     with pytest.raises(ConfigError, match="text_weight: -1"):
         LatentSynthesisLossConfig(text_weight=-1)
+
+
+def test_text_that_is_not_heard_counts_as_much_as_its_weight() -> None:
+    both = batch()
+    none, third = (objective(unheard_weight=weight).eval()(both) for weight in (0.0, 0.3))
+    attention = third["unheard_attention"]
+    assert attention.count == third["unheard_token_accuracy"].count == 4  # three tokens and the end
+    assert float(third["loss"].sum - none["loss"].sum) == pytest.approx(0.3 * float(attention.sum), rel=1e-4)
+    assert float(third["loss"].count - none["loss"].count) == pytest.approx(0.3 * 4)
+    assert not any(name.startswith("unheard") for name in none)
+    with pytest.raises(ConfigError, match="unheard_weight: nan"):
+        LatentSynthesisLossConfig(unheard_weight=float("nan"))
+
+
+def test_what_is_not_heard_has_no_say_in_what_is_written() -> None:
+    learning, both = objective(unheard_weight=1.0).eval(), batch()
+    found = learning.written_unheard(both.unheard)[0]
+    deaf = replace(both.unheard, source=Sequences.of([[3, 4, 5, 6]]), seeds=torch.tensor([9]))
+    assert float(found) == float(learning.written_unheard(deaf)[0])
+    twice = replace(
+        both.unheard,
+        utts=("e", "f"),
+        seeds=torch.tensor([5, 6]),
+        labels={"asr": Sequences.of([[6, 8, 8], [6, 8, 8]])},
+    )
+    assert float(learning.written_unheard(twice)[0]) == pytest.approx(2 * float(found), rel=1e-5)
+    found.backward()
+    backbone = learning.network.backbone
+    assert backbone.decoder.embedding.weight.grad is not None and backbone.ctc.weight.grad is None
+
+
+def test_ctc_alone_writes_nothing_that_is_not_heard() -> None:
+    found = objective(unheard_weight=1.0, ctc_weight=1.0).eval()(batch())
+    assert not any(name.startswith("unheard") for name in found)
 
 
 def test_latents_that_were_made_before_are_learnt_from_alike() -> None:
