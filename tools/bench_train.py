@@ -1,4 +1,4 @@
-"""How fast the baseline trains on a CPU: one table, by size, batch and threads.
+"""How fast the baseline trains on a CPU: one table, by size, batch, threads and precision.
 
     python tools/bench_train.py                      # the table
     python tools/bench_train.py --profile true       # and where the time of the default size goes
@@ -15,6 +15,8 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
 
 import torch
 
@@ -23,8 +25,10 @@ from stxlib.data.batch import Sequences, SpeechBatch
 from stxlib.errors import run
 from stxlib.models.speech_to_text import SpeechToText, SpeechToTextConfig
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
+from stxlib.train.precision import Precision, autocast_of, resolved
 
 VOCAB_SIZE, NUM_UNITS = 300, 70
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class BenchConfig:
     "timed steps of each row, after three that are not"
     threads: tuple[int, ...] = (1, 2)
     "numbers of threads to compare"
+    autocast: tuple[Literal["auto", "none", "bf16"], ...] = ("none", "auto")
+    "precisions to compare, as `trainer.autocast`; auto is bf16 where the CPU has arithmetic for it, and left out where that is there already"
     profile: bool = False
     "print where the time of the default size goes, by operator"
 
@@ -70,8 +76,9 @@ def make_batch(num_utts: int, seconds: float) -> SpeechBatch:
 class Step:
     """One training step of a network on one batch, timed by part."""
 
-    def __init__(self, config: SpeechToTextConfig, batch: SpeechBatch) -> None:
+    def __init__(self, config: SpeechToTextConfig, batch: SpeechBatch, precision: Precision) -> None:
         torch.manual_seed(0)
+        self.autocast = autocast_of(precision, CPU)
         network = SpeechToText(config, VOCAB_SIZE, NUM_UNITS)
         self.objective = SpeechToTextObjective(network, SpeechToTextLossConfig()).train()
         self.parameters = list(self.objective.parameters())
@@ -85,7 +92,8 @@ class Step:
     def __call__(self) -> list[float]:
         """Run it; seconds of forward, backward, and clipping with the update."""
         times = [time.perf_counter()]
-        loss = self.objective(self.batch)["loss"]
+        with self.autocast():
+            loss = self.objective(self.batch)["loss"]
         times.append(time.perf_counter())
         (loss.sum / loss.count).backward()
         times.append(time.perf_counter())
@@ -101,9 +109,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         BenchConfig, argv, prog="tools.bench_train", description="Training throughput."
     ).config
     default = SpeechToTextConfig()
-    print(f"torch {torch.__version__}, fp32, CPU")
+    precisions = tuple(dict.fromkeys(resolved(name, CPU) for name in config.autocast))
+    print(f"torch {torch.__version__}, CPU")
     print(
-        "size     M params  batch     threads  forward  backward  update  ms/step  audio s/s  ratio   spread"
+        "size     M params  batch     threads  autocast  forward  backward  update  ms/step  audio s/s  ratio   spread"
     )
     for name, network, num_utts, seconds in (
         ("small", small(default), 4, 3.0),
@@ -111,9 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         ("default", default, 16, 2.5),
     ):
         first = None
-        for threads in config.threads:
+        for threads, precision in product(config.threads, precisions):
             torch.set_num_threads(threads)
-            step = Step(network, make_batch(num_utts, seconds))
+            step = Step(network, make_batch(num_utts, seconds), precision)
             parts = [step() for _ in range(config.steps + 3)][3:]
             forward, backward, update = (1e3 * statistics.median(part) for part in zip(*parts, strict=True))
             totals = sorted(sum(part) for part in parts)
@@ -121,12 +130,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             first = first or total
             spread = 100 * (totals[3 * len(totals) // 4] - totals[len(totals) // 4]) / total
             print(
-                f"{name:8} {step.num_parameters / 1e6:8.2f}  {num_utts:2d} x {seconds:.1f} s {threads:7d} {forward:8.0f} {backward:9.0f}"
+                f"{name:8} {step.num_parameters / 1e6:8.2f}  {num_utts:2d} x {seconds:.1f} s {threads:7d}  {precision:8} {forward:8.0f} {backward:9.0f}"
                 f" {update:7.0f} {1e3 * total:8.0f} {num_utts * seconds / total:10.1f}  {first / total:.2f} x  {spread:4.0f} %"
             )
     if config.profile:
         torch.set_num_threads(config.threads[0])
-        step = Step(default, make_batch(16, 2.5))
+        step = Step(default, make_batch(16, 2.5), precisions[-1])
         step()
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             for _ in range(3):

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The rows of the table in docs/lasyn.md: what text brings by latent synthesis, beside what else can be done with it. Each row and seed is a
-# run of run.sh, and leaves its scores in results/ under the name of the run (asr.long.multi_seed1.json for row a, and for b: two ways to decode it);
-# what is finished is "up to date", so the table may grow over days.
+# run of run.sh, and leaves its scores in results/ under the name of the run (asr.long.multi_seed1.json for row a, and for b: two ways to decode it;
+# prototype and prototype_lm likewise); what is finished is "up to date", so the table may grow over days.
 # ./table.sh [--rows "a prototype ..."] [--seeds "1 2 3"] [options of run.sh]
 set -eu -o pipefail
 cd "$(dirname "$0")"
 
-rows="a a_full b prototype diffusion prototype_part tts ctc random nlu" # of the table, in this order
+rows="a a_full b prototype prototype_lm diffusion prototype_part tts ctc random nlu" # of the table, in this order
 seeds="1 2 3"
 options=()
 while (($#)); do
@@ -24,6 +24,7 @@ for seed in $seeds; do
       a_full) what=(--system asr --variant full) ;;             # speech alone, end to end
       b) what=(--system asr --variant long --decoders lm) ;;    # a, with a language model of the text
       prototype) what=(--system lasyn) ;;                       # latents of prototypes
+      prototype_lm) what=(--system lasyn --decoders lm) ;;      # with the language model of b in its search
       ctc | random) what=(--system lasyn --variant "$row") ;;   # latents of other rows
       prototype_part) what=(--system lasyn --text text_part) ;; # of as much text as the two that follow
       diffusion) what=(--system lasyn --variant diffusion --text text_part) ;;

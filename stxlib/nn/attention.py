@@ -15,8 +15,8 @@ KeyValue = tuple[Tensor, Tensor]
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, is_causal: bool = False) -> Tensor:
     """Scaled dot-product attention: q (B, H, U, d), k and v (B, H, T, d) -> (B, H, U, d).
 
-    On a CPU it is computed in float32 under autocast, too: the backward pass of torch's bfloat16 kernel takes five times as long there
-    (9.1 against 1.7 ms for 16 x 4 x 63 x 36; torch 2.11, Xeon with AMX).
+    On a CPU it is computed in float32 under autocast, too: forward and backward of torch's bfloat16 kernel take 2.5 to 3 times as long there
+    (18.6 against 6.9 ms for 16 x 4 x 63 x 36, best of 15; torch 2.11, a Xeon with AMX).
     """
     if q.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
