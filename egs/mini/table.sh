@@ -8,11 +8,13 @@ cd "$(dirname "$0")"
 
 rows="a a_full b prototype prototype_lm diffusion prototype_part tts ctc random nlu" # of the table, in this order
 seeds="1 2 3"
+data=data
 options=()
 while (($#)); do
   case $1 in
     --rows) rows=$2 && shift 2 ;;
     --seeds) seeds=$2 && shift 2 ;;
+    --data) data=$2 && options+=("$1" "$2") && shift 2 ;;
     *) options+=("$1") && shift ;;
   esac
 done
@@ -36,3 +38,10 @@ for seed in $seeds; do
     ./run.sh "${what[@]}" --seed "$seed" --record true ${options[@]+"${options[@]}"}
   done
 done
+
+# Paired tests of what is there by now, over all seeds that two rows have.
+if [[ " ${options[*]-} " != *" --dry_run "* ]]; then
+  export PYTHONPATH=../..
+  ../../.venv/bin/python local/compare_rows.py --results results --data "$data"
+  ../../.venv/bin/python -m stxlib.bin.report --table results --out RESULTS.md
+fi

@@ -27,7 +27,7 @@ from stxlib.score.labels import Format
 from stxlib.score.metric import Counts, Inputs, Scored
 from stxlib.score.metrics import METRICS, PairMetric
 from stxlib.score.paired import Comparison, compare
-from stxlib.score.table import text_table, title
+from stxlib.score.table import format_p, text_table, title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,11 +164,6 @@ def format_comparison(result: Comparison, figure: str, *, lower_is_better: bool)
         f"two-sided paired randomization test, {how} over {groups.size} {groups.kind}s; "
         f"utterances better {better}, equal {result.changed[1]}, worse {worse}\n{limit}"
     )
-
-
-def format_p(p: float) -> str:
-    """Four decimals; smaller values in powers of ten, as they never are 0."""
-    return f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
 
 def to_json(result: Comparison, config: CompareConfig, figure: str) -> dict[str, object]:

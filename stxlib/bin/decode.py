@@ -46,6 +46,7 @@ from stxlib.data.batch import TextBatch, WaveBatch
 from stxlib.data.data_dir import DataDir
 from stxlib.data.tables import sort_ids, write_table
 from stxlib.data.text_loader import SourceBatches
+from stxlib.data.text_rows import STREAMS
 from stxlib.data.wave_loader import WaveBatches
 from stxlib.decode.classes import ClassesConfig
 from stxlib.decode.ctc_greedy import CtcGreedyConfig
@@ -65,7 +66,6 @@ from stxlib.revision import git_commit
 from stxlib.text.target_vocabulary import Task
 
 _SECONDS_BETWEEN_LINES = 15
-_STREAMS = ("text", "intent", "semantics", "entities", "sentiment", "parse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = parse_config(DecodeConfig, argv, prog="stxlib.bin.decode", description=description).config
     start = time.perf_counter()
     data = DataDir(config.data)
-    streams = [stream for stream in ("wav.scp", *_STREAMS) if (config.out / stream).exists()]
+    streams = [stream for stream in ("wav.scp", *STREAMS) if (config.out / stream).exists()]
     is_decoded = (config.out / "config.yaml").exists() and "wav.scp" not in streams
     if (streams and not is_decoded) or config.out.resolve() == config.data.resolve():
         raise ConfigError(
@@ -310,7 +310,7 @@ def write_results(
         silence = recognizer.nothing(task) | silence
     nothing = Decoded({task: [] for task in recognizer.tasks}, silence, (0.0, 0.0, 0.0))
     decoded = {utt: utts.get(utt, nothing) for utt in sort_ids([*utts, *unreadable])}
-    for old in (*(out / stream for stream in _STREAMS), *out.glob("score.?*"), *out.glob("nbest.?*")):
+    for old in (*(out / stream for stream in STREAMS), *out.glob("score.?*"), *out.glob("nbest.?*")):
         if old.name != "score.json":
             old.unlink(missing_ok=True)
     for stream in silence:

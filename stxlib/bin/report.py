@@ -18,7 +18,7 @@ from stxlib.errors import ConfigError, run
 from stxlib.report.curves import NO_MATPLOTLIB, has_matplotlib
 from stxlib.report.environment import environment
 from stxlib.report.html import report_html
-from stxlib.report.record import read_results, record
+from stxlib.report.record import read_paired, read_results, record
 from stxlib.report.recorded_md import recorded_md
 from stxlib.report.results_md import results_md, summary_md
 from stxlib.report.rows import metrics_of
@@ -32,7 +32,7 @@ class ReportConfig:
     data: Path | None = None
     "folder of the data directories, for the audio of a few utterances"
     record: Path | None = None
-    "folder for one JSON of each finished run: the record to commit"
+    "folder for one JSON of each finished run, and what it predicted: the record to commit"
     table: Path | None = None
     "folder of such JSONs, to make a table of"
     out: Path | None = None
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(config.exp, config.data, config.record)
     if config.table is not None and config.out is not None:
         results = read_results(config.table)
-        write_text(config.out, recorded_md(results))
+        write_text(config.out, recorded_md(results, read_paired(config.table)))
         print(f"written: {config.out}, of {len(results)} runs in {config.table}")
 
 

@@ -1,7 +1,8 @@
 """The record that is committed: one JSON for each finished run, and the table made of them.
 
 `results/<row>_seed<N>.json` holds what is needed to trust and to repeat a figure: command, commit, config hash, scores, times.
-The table is made from the JSONs alone, so it can grow over days and machines.
+The table is made from the JSONs alone, so it can grow over days and machines. `results/predictions/<row>_seed<N>/<how>_<set>/` has what
+the run predicted, as the tables of its decoding, so that a run of another day can be compared with it utterance by utterance.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stxlib.atomic import write_text
+from stxlib.data.text_rows import STREAMS
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
 from stxlib.report.rows import edit_unit, main_figures
@@ -51,7 +53,26 @@ def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
         text = json.dumps(found, indent=1, ensure_ascii=False)
         write_text(path, text + "\n")
         written.append(path)
+        keep_predictions(run, folder / "predictions" / path.stem)
     return written, left_out
+
+
+def keep_predictions(run: Run, folder: Path) -> None:
+    """Copy the tables of every decoding into `<folder>/<how>_<set>`, in place of what is there of it."""
+    for decode in run.decodes:
+        kept = folder / f"{decode.how}_{decode.set}"
+        kept.mkdir(parents=True, exist_ok=True)
+        for stream in STREAMS:
+            table, copy = decode.path / stream, kept / stream
+            if table.is_file():
+                write_text(copy, table.read_text(encoding="utf-8"))
+            else:
+                copy.unlink(missing_ok=True)
+
+
+def read_paired(folder: Path) -> list[dict[str, Any]]:
+    """What `stxlib.bin.compare --out <folder>/paired/...` wrote, by file name; there may be none."""
+    return [read_json(path) for path in sorted((folder / "paired").glob("*.json"))]
 
 
 def read_results(folder: Path) -> dict[Path, Result]:

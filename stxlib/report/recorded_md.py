@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stxlib.report.markdown import escape, table
 from stxlib.report.record import Result
 from stxlib.report.results_md import duration, seeds_table
 from stxlib.report.rows import key_figures, metric_title
-from stxlib.score.table import title
+from stxlib.score.table import format_p, title
 
 
-def recorded_md(results: Mapping[Path, Result]) -> str:
-    """Tables of every recorded figure, by metric, then the runs they come from."""
+def recorded_md(results: Mapping[Path, Result], paired: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Tables of every recorded figure, by metric, then paired tests, then the runs they come from. paired: as `stxlib.bin.compare` writes them."""
     found = list(results.values())
     figures = {
         (metric, figure): None
@@ -31,6 +32,8 @@ def recorded_md(results: Mapping[Path, Result]) -> str:
         parts.append(f"## {escape(metric_title(metric))}\n")
         for _, figure in (key for key in figures if key[0] == metric):
             parts.append(seeds_table(found, metric, figure, f"{title(figure)} %"))
+    if paired:
+        parts += ["## Paired tests\n", _paired(paired)]
     parts += ["## Runs\n", _runs(results)]
     hashes: dict[str, set[str]] = {}
     for result in found:
@@ -39,6 +42,35 @@ def recorded_md(results: Mapping[Path, Result]) -> str:
         if len(different) > 1:
             parts.append(f"Note: the seeds of {escape(row)} were not run with the same config.\n")
     return "\n".join(parts)
+
+
+def _paired(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for one in comparisons:
+        before, after, change = one["baseline"]["value"], one["system"]["value"], one["difference"]
+        relative = f"{100 * change['value'] / before:+.1f} %" if before else "-"
+        rows.append(
+            [
+                f"{title(one['figure'])} %",
+                _row_of(one["baseline"]["paths"]),
+                _row_of(one["system"]["paths"]),
+                Path(one["ref"]).name,
+                str(len(one["system"]["paths"])),
+                f"{before:.1f}",
+                f"{after:.1f}",
+                f"{change['value']:+.1f} ({change['low']:+.1f} .. {change['high']:+.1f})",
+                relative,
+                format_p(one["p"]),
+            ]
+        )
+    header = ["figure", "baseline", "system", "set", "n", "baseline", "system", "difference", "relative", "p"]
+    return table(header, rows, num_text=4)
+
+
+def _row_of(paths: Sequence[str]) -> str:
+    """`asr.long.multi lm` of results/predictions/asr.long.multi_seed1/lm_test."""
+    path = Path(paths[0])
+    return f"{path.parent.name.rpartition('_seed')[0]} {path.name.partition('_')[0]}"
 
 
 def _runs(results: Mapping[Path, Result]) -> str:

@@ -44,6 +44,11 @@ def title(figure: str) -> str:
     return " ".join([*words[:-1], f"at {words[-1]} %"] if words[-1].isdigit() else words)
 
 
+def format_p(p: float) -> str:
+    """Four decimals; smaller values in powers of ten, as they never are 0."""
+    return f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
+
+
 def percentage(value: float | None) -> str:
     """One decimal, halves up as sclite rounds them; '-' where nothing was counted.
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stxlib.bin.compare import format_p, main
+from stxlib.bin.compare import main
 from stxlib.data.tables import write_table
 from stxlib.errors import ConfigError, DataError
+from stxlib.score.table import format_p
 
 
 @pytest.fixture

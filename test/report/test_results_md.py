@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from stxlib.errors import DataError
 from stxlib.report.environment import environment
-from stxlib.report.record import read_results, record
+from stxlib.report.record import read_paired, read_results, record
 from stxlib.report.recorded_md import recorded_md
 from stxlib.report.results_md import duration, remarks, results_md
 from stxlib.report.rows import Cell, order_sets
@@ -59,6 +59,37 @@ def test_record_and_its_table(exp: Path, tmp_path: Path) -> None:
     assert "|asr|joint|2|9.4 ± 4.4|9.4 ± 4.4|" in text
     assert "|asr_seed1.json|1|" in text and "train 1 min 15 s" in text
     assert "not run with the same config" not in text
+
+
+def test_what_was_predicted_is_kept_and_compared(exp: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    stale = results / "predictions" / "asr_seed1" / "joint_test" / "intent"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("u1 alarm_set\n")
+    record(find_runs(exp), results)
+    kept = results / "predictions"
+    decoded = exp / "asr" / "seed1" / "train" / "decode_joint_test"
+    assert (kept / "asr_seed1" / "joint_test" / "text").read_bytes() == (decoded / "text").read_bytes()
+    assert not stale.exists()  # another decoding's
+    comparison = {
+        "figure": "wer",
+        "ref": "data/test",
+        "baseline": {
+            "paths": [f"results/predictions/asr_seed{seed}/joint_test" for seed in (1, 2)],
+            "value": 20.0,
+        },
+        "system": {
+            "paths": [f"results/predictions/lasyn.x_seed{seed}/lm_test" for seed in (1, 2)],
+            "value": 15.0,
+        },
+        "difference": {"value": -5.0, "low": -7.04, "high": -2.0},
+        "p": 0.0002,
+    }
+    (results / "paired").mkdir()
+    (results / "paired" / "a-b_test_wer.json").write_text(json.dumps(comparison))
+    text = recorded_md(read_results(results), read_paired(results))
+    assert "|WER %|asr joint|lasyn.x lm|test|2|20.0|15.0|-5.0 (-7.0 .. -2.0)|-25.0 %|0.0002|" in text
+    assert "## Paired tests" not in recorded_md(read_results(results))
 
 
 def test_understanding(understanding: Path) -> None:
