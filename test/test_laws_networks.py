@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import stxlib.models
 import stxlib.nn
 import stxlib.objectives
-from stxlib.data.batch import MixedBatch, Sequences, SpeechBatch, TextBatch, pad
+from stxlib.data.batch import BatchWithUnheard, Sequences, SpeechBatch, TextBatch, pad
 from stxlib.models.backbone import Backbone, BackboneConfig
 from stxlib.models.classifier import Classifier, ClassifierConfig
 from stxlib.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
@@ -44,7 +44,7 @@ DECODER = DecoderConfig(num_layers=2, dim=DIM, num_heads=2, ff_dim=24)
 ENCODER = SpeechEncoderConfig(num_mels=BINS, conv_channels=4, conformer=BLOCKS)
 BACKBONE = BackboneConfig(conformer=BLOCKS, decoder=DECODER)
 
-Batch = SpeechBatch | TextBatch | MixedBatch
+Batch = SpeechBatch | TextBatch | BatchWithUnheard
 Encode = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -345,7 +345,7 @@ def eight(request: pytest.FixtureRequest, make_objective: Callable[[float], nn.M
     if reads in READ_TEXT:
         return text
     spelt = replace(text, source=units_of(text.labels))
-    return MixedBatch(batch, spelt, 1.0, spelt)
+    return BatchWithUnheard(batch, spelt, 1.0, spelt)
 
 
 def units_of(labels: dict[str, Sequences]) -> Sequences:
@@ -387,10 +387,9 @@ def rows(batch: Batch, chosen: slice) -> Batch:
     def part(sequences: Sequences) -> Sequences:
         return Sequences(cut(sequences.ids, sequences.lens), sequences.lens[chosen])
 
-    if isinstance(batch, MixedBatch):
-        return MixedBatch(
-            rows(batch.speech, chosen), rows(batch.text, chosen), 1.0, rows(batch.unheard, chosen)
-        )
+    if isinstance(batch, BatchWithUnheard):
+        speech, text, unheard = (rows(part, chosen) for part in (batch.speech, batch.text, batch.unheard))
+        return BatchWithUnheard(speech, text, 1.0, unheard)
     labels = {name: part(sequences) for name, sequences in batch.labels.items()}
     if isinstance(batch, TextBatch):
         return TextBatch(batch.utts[chosen], batch.seeds[chosen], part(batch.source), labels)
@@ -432,8 +431,9 @@ def test_splitting_of_objectives(
 
 def spoilt(batch: Batch) -> Batch:
     """The same with garbage in the padding."""
-    if isinstance(batch, MixedBatch):
-        return replace(batch, speech=spoilt(batch.speech), text=spoilt(batch.text))
+    if isinstance(batch, BatchWithUnheard):
+        speech, text, unheard = (spoilt(part) for part in (batch.speech, batch.text, batch.unheard))
+        return replace(batch, speech=speech, text=text, unheard=unheard)
 
     def spoil(sequences: Sequences, value: int) -> Sequences:
         return Sequences(fill_padding(sequences.ids, sequences.lens, value), sequences.lens)
@@ -491,7 +491,7 @@ def test_objectives_overfit_eight_utterances(
     torch.manual_seed(0)
     objective = make_objective(0.0)
     encoder = getattr(objective.network, "encoder", None)
-    speech = eight.speech if isinstance(eight, MixedBatch) else eight
+    speech = eight.speech if isinstance(eight, BatchWithUnheard) else eight
     if isinstance(speech, SpeechBatch) and isinstance(encoder, SpeechEncoder):
         encoder.estimate_normalization([(speech.waves, speech.wave_lens)])
     optimizer = torch.optim.AdamW(objective.parameters(), lr=5e-3, weight_decay=0.0)

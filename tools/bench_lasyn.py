@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from stxlib.config import parse_config
-from stxlib.data.batch import MixedBatch, Sequences, SpeechBatch, TextBatch
+from stxlib.data.batch import BatchWithUnheard, MixedBatch, Sequences, SpeechBatch, TextBatch
 from stxlib.data.data_dir import DataDir
 from stxlib.errors import ConfigError, run
 from stxlib.models.saved import load_network
@@ -112,18 +112,18 @@ def row(config: BenchConfig, folder: Path, sentences: Sequence[tuple[list[int], 
     freeze(network, ("encoder.*", "unit_head.*"))
     synthesizer = load_synthesizer(folder)
     speech = SpeechToTextObjective(network, SpeechToTextLossConfig(unit_ctc_weight=0)).train()
-    both = LatentSynthesisObjective(network, synthesizer, LatentSynthesisLossConfig(unheard_weight=0)).train()
-    all_three = LatentSynthesisObjective(network, synthesizer, LatentSynthesisLossConfig()).train()
+    both = LatentSynthesisObjective(network, synthesizer, LatentSynthesisLossConfig()).train()
     network.encoder.eval()  # as the trainer keeps what is frozen
     whole = speech_of(config.seconds, sentences)
     latents_per_quarter = config.seconds / 4 * network.encoder.latents_per_second
     made_of = text_of(3 * latents_per_quarter, synthesizer, sentences)
     unheard = text_of(8 * latents_per_quarter, synthesizer, sentences)
-    mixed = MixedBatch(speech_of(config.seconds / 4, sentences), made_of, 0.75 * config.seconds, unheard)
+    mixed = MixedBatch(speech_of(config.seconds / 4, sentences), made_of, 0.75 * config.seconds)
+    with_unheard = BatchWithUnheard(mixed.speech, mixed.text, mixed.text_seconds, unheard)
     calls: dict[str, Callable[[], object]] = {
         "speech": step_of(speech, whole),
         "mixed": step_of(both, mixed),
-        "unheard": step_of(all_three, mixed),
+        "unheard": step_of(both, with_unheard),
         "synthesis": partial(both.latents_of, made_of),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}

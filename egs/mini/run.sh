@@ -16,7 +16,7 @@ jobs=2                    # processes that make the data and that decode on a CP
 data=data                 # folder of the data directories
 conf=conf                 # folder of the configs
 exp=exp                   # folder of everything that is trained, decoded and scored
-record=false              # keep the scores of finished runs in results/, and make RESULTS.md of all that are there
+record=false              # keep scores and predictions of finished runs in results/, and make RESULTS.md of all that are there
 toy=false                 # tiny sizes in data_toy and exp_toy: the whole recipe in a minute, without a useful result
 . ../../utils/stages.sh
 

@@ -2,19 +2,18 @@
 # The rows of the table in docs/lasyn.md: what text brings by latent synthesis, beside what else can be done with it. Each row and seed is a
 # run of run.sh, and leaves its scores in results/ under the name of the run (asr.long.multi_seed1.json for row a, and for b: two ways to decode it;
 # prototype and prototype_lm likewise); what is finished is "up to date", so the table may grow over days.
+# Afterwards, paired tests of the rows: see local/compare_rows.py.
 # ./table.sh [--rows "a prototype ..."] [--seeds "1 2 3"] [options of run.sh]
 set -eu -o pipefail
 cd "$(dirname "$0")"
 
 rows="a a_full b prototype prototype_lm diffusion prototype_part tts ctc random nlu" # of the table, in this order
 seeds="1 2 3"
-data=data
 options=()
 while (($#)); do
   case $1 in
     --rows) rows=$2 && shift 2 ;;
     --seeds) seeds=$2 && shift 2 ;;
-    --data) data=$2 && options+=("$1" "$2") && shift 2 ;;
     *) options+=("$1") && shift ;;
   esac
 done
@@ -38,10 +37,3 @@ for seed in $seeds; do
     ./run.sh "${what[@]}" --seed "$seed" --record true ${options[@]+"${options[@]}"}
   done
 done
-
-# Paired tests of what is there by now, over all seeds that two rows have.
-if [[ " ${options[*]-} " != *" --dry_run "* ]]; then
-  export PYTHONPATH=../..
-  ../../.venv/bin/python local/compare_rows.py --results results --data "$data"
-  ../../.venv/bin/python -m stxlib.bin.report --table results --out RESULTS.md
-fi

@@ -1,8 +1,8 @@
 """Make RESULTS.md and report.html of everything that was scored, and keep the record that is committed.
 
 python -m stxlib.bin.report --exp exp --data data                       exp/RESULTS.md and exp/report.html
-python -m stxlib.bin.report --exp exp --data data --record results      and results/<row>_seed<N>.json
-python -m stxlib.bin.report --table results --out RESULTS.md            the committed table, of those files alone
+python -m stxlib.bin.report --exp exp --data data --record results      and results/<row>_seed<N>.json, results/predictions
+python -m stxlib.bin.report --table results --out RESULTS.md            the committed table, of that folder alone
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(config.exp, config.data, config.record)
     if config.table is not None and config.out is not None:
         results = read_results(config.table)
-        write_text(config.out, recorded_md(results, read_paired(config.table)))
+        write_text(config.out, recorded_md(results, read_paired(config.table).values()))
         print(f"written: {config.out}, of {len(results)} runs in {config.table}")
 
 

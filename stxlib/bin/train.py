@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from stxlib.data.data_dir import DataDir
-    from stxlib.data.mixed_loader import MixedBatches
+    from stxlib.data.mixed_loader import BatchesWithUnheard, MixedBatches
     from stxlib.data.speech_loader import SpeechBatches, SpeechDevBatches
     from stxlib.data.text_loader import TextBatches, TextDevBatches
     from stxlib.models.speech_to_text import SpeechToText
@@ -173,7 +173,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
     loaded, facts = begin_with(config, network, units, sizes.vocab_size)
     if config.freeze:
         freeze(network, config.freeze)
-    train_batches: SpeechBatches | TextBatches | MixedBatches
+    train_batches: SpeechBatches | TextBatches | MixedBatches | BatchesWithUnheard
     dev_batches: SpeechDevBatches | TextDevBatches
     if encoder is None:
         train_batches, dev_batches = text_batches(given, learning.labels, units)

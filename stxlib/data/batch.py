@@ -114,24 +114,30 @@ class LatentBatch(_OnDevice):
 
 @dataclass(frozen=True)
 class MixedBatch(_OnDevice):
-    """Labelled speech, labelled text that is learnt from as if it had been spoken, and labelled text that is written without being heard."""
+    """Labelled speech, and labelled text that is learnt from as if it had been spoken."""
 
     speech: SpeechBatch
     text: TextBatch | LatentBatch
     text_seconds: float  # how long the text is, about, if it is spoken
-    unheard: TextBatch
 
     size_unit = "audio_s"
 
     @property
     def utts(self) -> tuple[str, ...]:
-        """Of all three."""
-        return self.speech.utts + self.text.utts + self.unheard.utts
+        """Of both."""
+        return self.speech.utts + self.text.utts
 
     @property
     def size(self) -> float:
-        """Seconds of speech and of text that is heard, padding left out."""
+        """Seconds of both, padding left out."""
         return self.speech.size + self.text_seconds
+
+
+@dataclass(frozen=True)
+class BatchWithUnheard(MixedBatch):
+    """Besides, labelled text that is written without being heard; it has no part in the size, which is of what is heard."""
+
+    unheard: TextBatch
 
 
 def pad(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,8 @@
 """What `lasyn` minimizes: the backbone learns from latents of speech and from latents that text has been turned into.
 
 Latent Synthesis (arXiv 2310.05374): the speech encoder is frozen, a synthesizer makes of text what the encoder would have made of
-speech, and one backbone learns from both. Besides, and not in the paper, the decoder writes text that it does not hear: internal
-language model training (Meng et al. 2021, arXiv 2102.01380). That costs a fraction of what text costs that is heard, so the decoder
-reads all of it several times.
+speech, and one backbone learns from both. Besides, and not in the paper, the decoder may write text that it does not hear: internal
+language model training (Meng et al. 2021, arXiv 2102.01380). Nothing is synthesized or encoded for that.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from stxlib.data.batch import LatentBatch, MixedBatch, SpeechBatch, TextBatch
+from stxlib.data.batch import BatchWithUnheard, LatentBatch, MixedBatch, SpeechBatch, TextBatch
 from stxlib.errors import ConfigError
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.models.synthesizer import Synthesizer
@@ -49,15 +48,19 @@ class LatentSynthesisLossConfig(BackboneLossConfig):
     text_weight: float = 1.0
     """how much a token counts that is written of text (0 or more; lambda); one that is written of speech counts 1"""
     unheard_weight: float = 0.3
-    """the same for text that is not heard: the decoder writes it with all latents hidden, as a language model would (0 or more; 0: not done)"""
+    """how much a token counts of text that is not heard (above 0), where the batches have such text (`batches.unheard_ratio`): the decoder writes
+    it with all latents hidden, as a language model would. There is no CTC of it, so its cross-entropy counts whole"""
     latent_mask: LatentMaskConfig = field(default_factory=LatentMaskConfig)
     """what is hidden of the latents of both in training"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("text_weight", "unheard_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: {getattr(self, name)}; use 0 or more")
+        if not 0 <= self.text_weight < math.inf:
+            raise ConfigError(f"text_weight: {self.text_weight}; use 0 or more")
+        if not 0 < self.unheard_weight < math.inf:
+            raise ConfigError(
+                f"unheard_weight: {self.unheard_weight}; use a number above 0 (batches.unheard_ratio 0 does without)"
+            )
 
     @property
     def ctc_labels(self) -> tuple[str, ...]:
@@ -120,7 +123,10 @@ class LatentSynthesisObjective(nn.Module):
                 tokens = batch.text.labels[self.config.ctc_task]
                 too_short = min_ctc_frames(tokens.ids, tokens.lens) > latent_lens
                 figures["text_ctc_left_out"] = Ratio(too_short.sum(), len(too_short))
-            if self.config.unheard_weight and self.criterion.starts:
+            if (
+                isinstance(batch, BatchWithUnheard)
+                and self.criterion.starts.keys() & batch.unheard.labels.keys()
+            ):
                 attention, accuracies = self.written_unheard(batch.unheard)
                 tokens_unheard = accuracies["token_accuracy"].count
                 loss = loss + self.config.unheard_weight * attention

@@ -9,7 +9,7 @@ from stxlib.data.augment import AugmentConfig
 from stxlib.data.data_dir import DataDir
 from stxlib.data.latent_loader import LatentBatches
 from stxlib.data.latent_store import LatentStore
-from stxlib.data.mixed_loader import MixedBatchConfig, MixedBatches
+from stxlib.data.mixed_loader import BatchesWithUnheard, MixedBatchConfig, MixedBatches
 from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches, SpeechDevBatches
 from stxlib.data.tables import line_of
 from stxlib.data.text_loader import Sentence, TextBatchConfig, TextBatches, TextDevBatches
@@ -20,6 +20,7 @@ from stxlib.objectives.label_encoder import UNITS, ClassLabels, LabelError, Toke
 from stxlib.text.saved import Units
 
 MORE_TEXT = "raise text_ratio or speech.batch_seconds"
+MORE_UNHEARD = "raise unheard_ratio or speech.batch_seconds, lower max_units"
 
 BatchConfig = SpeechBatchConfig | TextBatchConfig | MixedBatchConfig
 
@@ -116,7 +117,7 @@ def training_speech(
 
 def mixed_batches(
     given: Given, labels: TokenLabels, ctc: tuple[str, ...], encoder: WaveEncoder, synthesizer: Synthesizer
-) -> tuple[MixedBatches, SpeechDevBatches, list[str]]:
+) -> tuple[MixedBatches | BatchesWithUnheard, SpeechDevBatches, list[str]]:
     """Batches of speech and text for training, of speech for development, and lines about what is not learnt from a set.
 
     A set need not have the labels of all tasks: what it has is learnt from it.
@@ -138,20 +139,24 @@ def mixed_batches(
     )
     seconds_per_latent = 1 / encoder.latents_per_second
     seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
-    sentences = TextBatches(
-        (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
-        " ".join(str(data.path) for data in given.text),
-        config=TextBatchConfig(batch_tokens=config.text_units(seconds_per_unit), max_tokens=config.max_units),
-        seed=given.seed,
-        num_shards=given.num_shards,
-        remedy=f"{MORE_TEXT}, lower max_units",
-    )
-    unheard = sentences.in_batches_of(
-        config.unheard_units(seconds_per_unit),
-        remedy="raise unheard_ratio or speech.batch_seconds, lower max_units",
-    )
+
+    def sentences(batch_units: int, remedy: str) -> TextBatches:
+        return TextBatches(
+            (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
+            " ".join(str(data.path) for data in given.text),
+            config=TextBatchConfig(batch_tokens=batch_units, max_tokens=config.max_units),
+            seed=given.seed,
+            num_shards=given.num_shards,
+            remedy=remedy,
+        )
+
+    unheard_units = config.unheard_units(seconds_per_unit)
     if given.latents is None:
-        return MixedBatches(speech, sentences, seconds_per_unit, unheard), dev, told
+        text = sentences(config.text_units(seconds_per_unit), f"{MORE_TEXT}, lower max_units")
+        mixed = MixedBatches(speech, text, seconds_per_unit)
+        if not config.unheard_ratio:
+            return mixed, dev, told
+        return BatchesWithUnheard(mixed, text.in_batches_of(unheard_units, remedy=MORE_UNHEARD)), dev, told
     stored = LatentBatches(
         given.latents,
         labels_of_text(given.text, text_labels),
@@ -161,7 +166,10 @@ def mixed_batches(
         num_shards=given.num_shards,
         remedy=MORE_TEXT,
     )
-    return MixedBatches(speech, stored, seconds_per_latent, unheard), dev, told
+    mixed = MixedBatches(speech, stored, seconds_per_latent)
+    if not config.unheard_ratio:
+        return mixed, dev, told
+    return BatchesWithUnheard(mixed, sentences(unheard_units, MORE_UNHEARD)), dev, told
 
 
 def _among(ctc: tuple[str, ...], labels: TokenLabels | ClassLabels) -> tuple[str, ...]:

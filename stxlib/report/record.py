@@ -1,14 +1,16 @@
 """The record that is committed: one JSON for each finished run, and the table made of them.
 
 `results/<row>_seed<N>.json` holds what is needed to trust and to repeat a figure: command, commit, config hash, scores, times.
-The table is made from the JSONs alone, so it can grow over days and machines. `results/predictions/<row>_seed<N>/<how>_<set>/` has what
-the run predicted, as the tables of its decoding, so that a run of another day can be compared with it utterance by utterance.
+`results/predictions/<row>_seed<N>/<how>_<set>/` has what the run predicted, as the tables of its decoding, so that a run of another day can be
+compared with it utterance by utterance; `results/paired/*.json` are such comparisons. The table is made of all that alone, so it can grow
+over days and machines.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,26 +55,45 @@ def record(runs: Sequence[Run], folder: Path) -> tuple[list[Path], list[str]]:
         text = json.dumps(found, indent=1, ensure_ascii=False)
         write_text(path, text + "\n")
         written.append(path)
-        keep_predictions(run, folder / "predictions" / path.stem)
+        keep_predictions(run, folder, path.stem)
     return written, left_out
 
 
-def keep_predictions(run: Run, folder: Path) -> None:
-    """Copy the tables of every decoding into `<folder>/<how>_<set>`, in place of what is there of it."""
-    for decode in run.decodes:
-        kept = folder / f"{decode.how}_{decode.set}"
-        kept.mkdir(parents=True, exist_ok=True)
-        for stream in STREAMS:
-            table, copy = decode.path / stream, kept / stream
-            if table.is_file():
-                write_text(copy, table.read_text(encoding="utf-8"))
-            else:
-                copy.unlink(missing_ok=True)
+def keep_predictions(run: Run, results: Path, name: str) -> None:
+    """Copy the tables of every decoding into `<results>/predictions/<name>/<how>_<set>`, in place of what is there of the run.
+
+    Paired tests of predictions that have changed are removed: they are of another network.
+    """
+    folder = results / "predictions" / name
+    found = {
+        Path(f"{decode.how}_{decode.set}") / stream: (decode.path / stream).read_text(encoding="utf-8")
+        for decode in run.decodes
+        for stream in STREAMS
+        if (decode.path / stream).is_file()
+    }
+    kept = {path.relative_to(folder): path.read_text(encoding="utf-8") for path in folder.glob("*/*")}
+    if found == kept:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, text in found.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_text(folder / path, text)
+    for path, comparison in read_paired(results).items():
+        paths = (*comparison["baseline"]["paths"], *comparison["system"]["paths"])
+        if any(Path(one).parent.name == name for one in paths):
+            path.unlink()
 
 
-def read_paired(folder: Path) -> list[dict[str, Any]]:
-    """What `stxlib.bin.compare --out <folder>/paired/...` wrote, by file name; there may be none."""
-    return [read_json(path) for path in sorted((folder / "paired").glob("*.json"))]
+def read_paired(results: Path) -> dict[Path, dict[str, Any]]:
+    """What `stxlib.bin.compare --out <results>/paired/...` wrote of predictions that are recorded; there may be none."""
+    found = {path: read_json(path) for path in sorted((results / "paired").glob("*.json"))}
+    for path, one in found.items():
+        sides = [one.get(side, {}).get("paths", []) for side in ("baseline", "system")]
+        if not all(sides) or any(Path(p).parents[1].name != "predictions" for side in sides for p in side):
+            raise DataError(
+                f"{path}: is no comparison of recorded predictions ({results}/predictions/...); move it elsewhere"
+            )
+    return found
 
 
 def read_results(folder: Path) -> dict[Path, Result]:

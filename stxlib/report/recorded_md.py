@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stxlib.report.markdown import escape, table
 from stxlib.report.record import Result
 from stxlib.report.results_md import duration, seeds_table
-from stxlib.report.rows import key_figures, metric_title
-from stxlib.score.table import format_p, title
+from stxlib.report.rows import key_figures, metric_title, order_sets
+from stxlib.score.table import format_p, percentage, title
 
 
-def recorded_md(results: Mapping[Path, Result], paired: Sequence[Mapping[str, Any]] = ()) -> str:
-    """Tables of every recorded figure, by metric, then paired tests, then the runs they come from. paired: as `stxlib.bin.compare` writes them."""
+def recorded_md(results: Mapping[Path, Result], paired: Collection[Mapping[str, Any]] = ()) -> str:
+    """Tables of every recorded figure, by metric, then paired tests, then the runs they come from. paired: as `stxlib.bin.compare` writes them of recorded
+    predictions.
+    """
     found = list(results.values())
     figures = {
         (metric, figure): None
@@ -33,7 +35,11 @@ def recorded_md(results: Mapping[Path, Result], paired: Sequence[Mapping[str, An
         for _, figure in (key for key in figures if key[0] == metric):
             parts.append(seeds_table(found, metric, figure, f"{title(figure)} %"))
     if paired:
-        parts += ["## Paired tests\n", _paired(paired)]
+        parts += [
+            "## Paired tests\n",
+            "Randomization over speakers; intervals of 95 %; n seeds, whose counts are averaged.\n",
+            _paired(paired),
+        ]
     parts += ["## Runs\n", _runs(results)]
     hashes: dict[str, set[str]] = {}
     for result in found:
@@ -44,26 +50,29 @@ def recorded_md(results: Mapping[Path, Result], paired: Sequence[Mapping[str, An
     return "\n".join(parts)
 
 
-def _paired(comparisons: Sequence[Mapping[str, Any]]) -> str:
+def _paired(comparisons: Collection[Mapping[str, Any]]) -> str:
+    sets = order_sets(Path(one["ref"]).name for one in comparisons)
+    figures = list(dict.fromkeys(one["figure"] for one in comparisons))
     rows = []
-    for one in comparisons:
+    for one in sorted(
+        comparisons, key=lambda one: (figures.index(one["figure"]), sets.index(Path(one["ref"]).name))
+    ):
         before, after, change = one["baseline"]["value"], one["system"]["value"], one["difference"]
-        relative = f"{100 * change['value'] / before:+.1f} %" if before else "-"
         rows.append(
             [
-                f"{title(one['figure'])} %",
+                title(one["figure"]),
+                Path(one["ref"]).name,
                 _row_of(one["baseline"]["paths"]),
                 _row_of(one["system"]["paths"]),
-                Path(one["ref"]).name,
                 str(len(one["system"]["paths"])),
-                f"{before:.1f}",
-                f"{after:.1f}",
+                percentage(before),
+                percentage(after),
                 f"{change['value']:+.1f} ({change['low']:+.1f} .. {change['high']:+.1f})",
-                relative,
+                f"{100 * change['value'] / before:+.1f} %" if before else "-",
                 format_p(one["p"]),
             ]
         )
-    header = ["figure", "baseline", "system", "set", "n", "baseline", "system", "difference", "relative", "p"]
+    header = ["", "set", "baseline", "system", "n", "baseline %", "system %", "difference", "relative", "p"]
     return table(header, rows, num_text=4)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +20,13 @@ def resolved(name: Literal["auto"] | Precision, device: torch.device) -> Precisi
     return "bf16" if has_bf16(device) else "none"
 
 
+def agreed(precisions: Sequence[Precision]) -> Precision:
+    """Of all processes: what they have in common, else none. They differ where `auto` meets unlike machines."""
+    return precisions[0] if len(set(precisions)) == 1 else "none"
+
+
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device has arithmetic for bfloat16. Where it has none, torch computes it all the same, and slowly."""
+    """Whether a GPU, or an x86 CPU under Linux, has arithmetic for bfloat16. Where there is none, torch computes it all the same, and slowly."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     cpuinfo = Path("/proc/cpuinfo")

@@ -9,6 +9,7 @@ from stxlib.errors import ConfigError
 from stxlib.train.checkpoint import BACKUP, load_checkpoint, set_damaged_aside
 from stxlib.train.distributed import Distributed
 from stxlib.train.ema import Ema
+from stxlib.train.precision import Precision
 from stxlib.train.progress import Progress
 from stxlib.train.run_dir import RunDir
 from stxlib.train.settings import check_unchanged
@@ -22,6 +23,7 @@ def go_on(
     scaler: torch.amp.GradScaler,
     run_dir: RunDir,
     distributed: Distributed,
+    precision: Precision,
 ) -> Progress:
     """Restore everything from the folder's checkpoint, if there is one, and say so; returns where the run is.
 
@@ -40,6 +42,8 @@ def go_on(
                 f"{name} processes: {metadata['world_size']} -> {distributed.world_size}: the same updates, "
                 "but sums are rounded in another order"
             )
+        if (before := metadata.get("precision", precision)) != precision:
+            run_dir.log(f"{name} precision: {before} -> {precision}, as these devices have it")
         restore(objective, ema, optimizer, checkpoint.tensors)
         progress = Progress.from_json(metadata["progress"])
         ema.num_updates = progress.num_updates

@@ -29,7 +29,7 @@ from stxlib.train.optimizer import (
     set_learning_rate,
     trainable,
 )
-from stxlib.train.precision import autocast_of, resolved
+from stxlib.train.precision import agreed, autocast_of, resolved
 from stxlib.train.progress import Progress, Speed, as_duration
 from stxlib.train.provenance import first_lines
 from stxlib.train.reporting import report_evaluation, report_steps
@@ -168,7 +168,7 @@ def fit(
     parameters = list(trainable(objective).values())
     optimizer = build_optimizer(objective, config.optimizer)
     ema = Ema(objective, config.ema_decay)
-    precision = resolved(config.autocast, device)
+    precision = agreed(distributed.gather(resolved(config.autocast, device)))
     autocast = autocast_of(precision, device)
     scaler = torch.amp.GradScaler(device.type, FIRST_FP16_SCALE, enabled=precision == "fp16")
     if distributed.is_main:
@@ -176,7 +176,7 @@ def fit(
             say(f"{run_dir.name} {line}")
 
     if config.resume:
-        progress = go_on(objective, ema, optimizer, scaler, run_dir, distributed)
+        progress = go_on(objective, ema, optimizer, scaler, run_dir, distributed, precision)
     else:
         run_dir.clear()
         progress = Progress()
@@ -194,6 +194,7 @@ def fit(
                 "scaler": scaler.state_dict(),
                 "settings": run_dir.settings,
                 "world_size": distributed.world_size,
+                "precision": precision,
             }
             save_checkpoint(run_dir.path, collect(objective, ema, optimizer), metadata)
             run_dir.flush()

@@ -323,12 +323,15 @@ def test_one_backbone_learns_from_speech_and_from_latents_made_of_text(
         assert torch.equal(before[name], after[name]) == is_frozen, name
     assert decoded(run, corpus / "dev", tmp_path / "decode").keys() == {"text"}
     synthesize(["--model", str(made), "--data", str(text), "--out", str(made / "latents"), "--device", "cpu"])
-    main(
-        command(
-            corpus, tmp_path / "stored", *options, *with_text, "--latents", str(made / "latents"), config=tiny
-        )
-    )
-    assert "sentences in 1 versions" in capsys.readouterr().out
+    unheard = ["--batches.unheard_ratio", "2"]
+    stored = [*options, *with_text, "--latents", str(made / "latents")]
+    main(command(corpus, tmp_path / "stored", *stored, *unheard, config=tiny))
+    of_stored = capsys.readouterr().out
+    assert "sentences in 1 versions" in of_stored
+    main(command(corpus, tmp_path / "unheard", *options, *with_text, *unheard, config=tiny))
+    for told in (of_stored, capsys.readouterr().out):
+        assert "unheard_attention" in told and "; unheard " in told
+    assert "unheard" not in log.replace("unheard_ratio", "").replace("unheard_weight", "")
     for wrong, told in (
         ([*options, "--text", str(text)], "--synthesizer: not given"),
         ([*options, "--synthesizer", str(made)], "--text: not given"),
@@ -378,6 +381,11 @@ def test_sets_of_latent_synthesis_may_lack_tasks_and_each_says_so(
     assert f"{bare}: slu: no stream semantics" in log and "slu is not judged on it" in log
     assert f"{text}: slu: no stream semantics" in log and "slu is not learnt from it" in log
     assert " slu_accuracy" in log and "text_slu_accuracy" not in log
+    # The CTC alone has something to learn of this text.
+    options = ["--objective.tasks", "slu", "--batches.unheard_ratio", "2"]
+    main(understanding(labelled, tmp_path / "slu", "--dev", str(labelled / "dev"), *given, *options))
+    log = capsys.readouterr().out
+    assert "text_ctc" in log and "text_slu_accuracy" not in log and "unheard_attention" not in log
 
 
 def test_text_is_understood_without_audio(labelled: Path, tmp_path: Path) -> None:

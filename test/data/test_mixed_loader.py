@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from stxlib.data.augment import AugmentConfig
 from stxlib.data.data_dir import DataDir
 from stxlib.data.latent_loader import LatentBatches
 from stxlib.data.latent_store import LatentStore, shard_path, write_index, write_shard
-from stxlib.data.mixed_loader import MixedBatchConfig, MixedBatches
+from stxlib.data.mixed_loader import BatchesWithUnheard, MixedBatchConfig, MixedBatches
 from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches
 from stxlib.data.text_loader import Sentence, TextBatchConfig, TextBatches
 from stxlib.errors import ConfigError, DataError
@@ -41,16 +42,28 @@ def text(seed: int = 1) -> TextBatches:
 
 
 def test_a_batch_is_that_of_both_at_the_step(speech: SpeechBatches) -> None:
-    mixed = MixedBatches(speech, text(), 0.1, text().in_batches_of(80))
+    mixed = MixedBatches(speech, text(), 0.1)
     assert mixed.num_batches == speech.num_batches
     found = list(mixed.iterate(3, 8, (0, 1)))
     assert [batch.speech.utts for batch in found] == [one.utts for one in speech.iterate(3, 8, (0, 1))]
     assert [batch.text.utts for batch in found] == [one.utts for one in text().iterate(3, 8, (0, 1))]
     for batch in found:
-        assert batch.utts == batch.speech.utts + batch.text.utts + batch.unheard.utts
+        assert batch.utts == batch.speech.utts + batch.text.utts
         assert batch.size == pytest.approx(batch.speech.size + 0.1 * float(batch.text.source.lens.sum()))
     resumed = next(mixed.iterate(5, 6, (1,)))
     assert resumed.utts == found[5].utts and torch.equal(resumed.text.seeds, found[5].text.seeds)
+
+
+def test_text_that_is_not_heard_comes_besides(speech: SpeechBatches) -> None:
+    mixed = MixedBatches(speech, text(), 0.1)
+    both = BatchesWithUnheard(mixed, mixed.text.in_batches_of(80))  # type: ignore[attr-defined]
+    found, heard = list(both.iterate(3, 8, (0, 1))), list(mixed.iterate(3, 8, (0, 1)))
+    assert [(batch.utts, batch.size) for batch in found] == [(batch.utts, batch.size) for batch in heard]
+    expected = list(text().in_batches_of(80).iterate(3, 8, (0, 1)))
+    assert [batch.unheard.utts for batch in found] == [batch.utts for batch in expected]
+    assert all(torch.equal(a.unheard.seeds, b.seeds) for a, b in zip(found, expected, strict=True))
+    worst = both.worst_batch()
+    assert worst.utts == mixed.worst_batch().utts and worst.unheard.source.ids.numel() > 20
 
 
 def test_text_that_is_not_heard_is_the_same_drawn_on_its_own() -> None:
@@ -85,25 +98,32 @@ def test_seeds_of_a_sentence_change_with_the_step() -> None:
 def test_text_ratio_says_how_much_text_is_in_a_batch() -> None:
     config = MixedBatchConfig(speech=SpeechBatchConfig(batch_seconds=20), text_ratio=3)
     assert config.text_units(0.08) == 750
-    assert config.unheard_units(0.08) == 2000
+    assert replace(config, unheard_ratio=8).unheard_units(0.08) == 2000
     for wrong in (
         {"text_ratio": 0.0},
         {"text_ratio": float("inf")},
-        {"unheard_ratio": 0.0},
+        {"unheard_ratio": -1.0},
         {"max_units": 0},
     ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             MixedBatchConfig(**wrong)  # type: ignore[arg-type]
 
 
-def test_what_is_left_out_is_told_of_both(speech: SpeechBatches) -> None:
-    sentences = [Sentence("a", [], {"asr": [4]}), *(Sentence(f"b{i}", [5], {"asr": [4]}) for i in range(4))]
-    few = TextBatches(sentences, "text", config=TextBatchConfig(), seed=1, num_shards=2)
-    mixed = MixedBatches(speech, few, 0.1, few)
-    assert mixed.excluded == {"no_text": ("a",)}
-    assert mixed.excluded_lines() == ["text: 1 of 5 sentences left out: no_text (a)"]
-    assert "speech 0.00 h" in mixed.summary() and "text 4 tokens" in mixed.summary()
-    assert "unheard 4 tokens" in mixed.summary()
+def test_what_is_left_out_is_told_of_all_parts_and_once(speech: SpeechBatches) -> None:
+    def few(where: str) -> TextBatches:
+        rows = [Sentence("a", [], {"asr": [4]}), *(Sentence(f"b{i}", [5], {"asr": [4]}) for i in range(4))]
+        return TextBatches(rows, where, config=TextBatchConfig(), seed=1, num_shards=2)
+
+    mixed = MixedBatches(speech, few("text"), 0.1)
+    same = BatchesWithUnheard(mixed, mixed.text.in_batches_of(50))  # type: ignore[attr-defined]
+    others = BatchesWithUnheard(mixed, few("unheard"))
+    for batches in (mixed, same, others):
+        assert batches.excluded == {"no_text": ("a",)}
+        assert "speech 0.00 h" in batches.summary() and "text 4 tokens" in batches.summary()
+    line = "text: 1 of 5 sentences left out: no_text (a)"
+    assert mixed.excluded_lines() == same.excluded_lines() == [line]
+    assert others.excluded_lines() == [line, line.replace("text:", "unheard:")]
+    assert "unheard 4 tokens" in same.summary()
 
 
 def store(folder: Path) -> LatentStore:

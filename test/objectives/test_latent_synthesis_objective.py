@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stxlib.data.batch import LatentBatch, MixedBatch, Sequences, SpeechBatch, TextBatch
+from stxlib.data.batch import BatchWithUnheard, LatentBatch, MixedBatch, Sequences, SpeechBatch, TextBatch
 from stxlib.errors import ConfigError
 from stxlib.models.backbone import BackboneConfig
 from stxlib.models.speech_encoder import SpeechEncoderConfig
@@ -52,7 +52,7 @@ def objective(**options: object) -> LatentSynthesisObjective:
         encoder=SpeechEncoderConfig(num_mels=12, conv_channels=4, conformer=BLOCKS),
         backbone=BackboneConfig(conformer=BLOCKS, decoder=DECODER),
     )
-    loss = LatentSynthesisLossConfig(tasks=("asr", "slu"), **({"unheard_weight": 0.0} | options))  # type: ignore[arg-type]
+    loss = LatentSynthesisLossConfig(tasks=("asr", "slu"), **options)  # type: ignore[arg-type]
     return LatentSynthesisObjective(
         SpeechToText(config, VOCAB, UNITS), TwoFrames(), loss, {"asr": 4, "slu": 5}
     )
@@ -63,8 +63,20 @@ def batch() -> MixedBatch:
     waves = 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(1))
     speech = SpeechBatch(("a", "b"), torch.tensor([1, 2]), waves, torch.tensor([16000, 12000]), 16000, labels)
     text = TextBatch(("c", "d"), torch.tensor([3, 4]), Sequences.of([[3, 4, 5], [6]]), labels)
-    unheard = TextBatch(("e",), torch.tensor([5]), Sequences.of([[7]]), {"asr": Sequences.of([[6, 8, 8]])})
-    return MixedBatch(speech, text, 1.0, unheard)
+    return MixedBatch(speech, text, 1.0)
+
+
+def unheard(**labels: list[list[int]]) -> TextBatch:
+    return TextBatch(
+        ("e",),
+        torch.tensor([5]),
+        Sequences.of([[7]]),
+        {task: Sequences.of(ids) for task, ids in labels.items()},
+    )
+
+
+def besides(both: MixedBatch, text: TextBatch) -> BatchWithUnheard:
+    return BatchWithUnheard(both.speech, both.text, both.text_seconds, text)
 
 
 def test_parts_of_latents_are_hidden_behind_the_mean_in_training_only() -> None:
@@ -98,35 +110,54 @@ def test_text_counts_as_much_as_its_weight() -> None:
 
 def test_text_that_is_not_heard_counts_as_much_as_its_weight() -> None:
     both = batch()
-    none, third = (objective(unheard_weight=weight).eval()(both) for weight in (0.0, 0.3))
+    with_unheard = besides(both, unheard(asr=[[6, 8, 8]]))
+    none, third = objective().eval()(both), objective(unheard_weight=0.3).eval()(with_unheard)
     attention = third["unheard_attention"]
     assert attention.count == third["unheard_token_accuracy"].count == 4  # three tokens and the end
     assert float(third["loss"].sum - none["loss"].sum) == pytest.approx(0.3 * float(attention.sum), rel=1e-4)
     assert float(third["loss"].count - none["loss"].count) == pytest.approx(0.3 * 4)
     assert not any(name.startswith("unheard") for name in none)
-    with pytest.raises(ConfigError, match="unheard_weight: nan"):
-        LatentSynthesisLossConfig(unheard_weight=float("nan"))
+    for wrong in (0.0, float("nan")):
+        with pytest.raises(ConfigError, match="unheard_weight: "):
+            LatentSynthesisLossConfig(unheard_weight=wrong)
 
 
 def test_what_is_not_heard_has_no_say_in_what_is_written() -> None:
-    learning, both = objective(unheard_weight=1.0).eval(), batch()
-    found = learning.written_unheard(both.unheard)[0]
-    deaf = replace(both.unheard, source=Sequences.of([[3, 4, 5, 6]]), seeds=torch.tensor([9]))
-    assert float(found) == float(learning.written_unheard(deaf)[0])
+    learning, text = objective().eval(), unheard(asr=[[6, 8, 8]])
+    found = learning.written_unheard(text)[0]
+    deaf = replace(text, source=Sequences.of([[3, 4, 5, 6]]), seeds=torch.tensor([9]))
+    assert float(found.detach()) == float(learning.written_unheard(deaf)[0].detach())
     twice = replace(
-        both.unheard,
+        unheard(asr=[[6, 8, 8], [6, 8, 8]]),
         utts=("e", "f"),
         seeds=torch.tensor([5, 6]),
-        labels={"asr": Sequences.of([[6, 8, 8], [6, 8, 8]])},
+        source=Sequences.of([[7], [7]]),
     )
-    assert float(learning.written_unheard(twice)[0]) == pytest.approx(2 * float(found), rel=1e-5)
+    assert float(learning.written_unheard(twice)[0].detach()) == pytest.approx(
+        2 * float(found.detach()), rel=1e-5
+    )
     found.backward()
     backbone = learning.network.backbone
     assert backbone.decoder.embedding.weight.grad is not None and backbone.ctc.weight.grad is None
 
 
-def test_ctc_alone_writes_nothing_that_is_not_heard() -> None:
-    found = objective(unheard_weight=1.0, ctc_weight=1.0).eval()(batch())
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        (
+            {"ctc_weight": 1.0},
+            {"asr": [[6]]},
+        ),
+        ({}, {"sentiment": [[6]]}),
+    ],
+    ids=["no decoder", "no task of the decoder"],
+)
+def test_where_the_decoder_has_nothing_to_write_of_unheard_text_it_is_of_no_account(
+    options: dict[str, float], labels: dict[str, list[list[int]]]
+) -> None:
+    both, learning = batch(), objective(**options).eval()
+    found = learning(besides(both, unheard(**labels)))
+    assert float(found["loss"].sum.detach()) == float(learning(both)["loss"].sum.detach())
     assert not any(name.startswith("unheard") for name in found)
 
 

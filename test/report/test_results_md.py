@@ -63,33 +63,46 @@ def test_record_and_its_table(exp: Path, tmp_path: Path) -> None:
 
 def test_what_was_predicted_is_kept_and_compared(exp: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    stale = results / "predictions" / "asr_seed1" / "joint_test" / "intent"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("u1 alarm_set\n")
+    kept, decoded = results / "predictions" / "asr_seed1", exp / "asr" / "seed1" / "train"
+    for stale in (kept / "joint_test" / "intent", kept / "lm_test" / "text"):
+        stale.parent.mkdir(parents=True)
+        stale.write_text("u1 alarm_set\n")
     record(find_runs(exp), results)
-    kept = results / "predictions"
-    decoded = exp / "asr" / "seed1" / "train" / "decode_joint_test"
-    assert (kept / "asr_seed1" / "joint_test" / "text").read_bytes() == (decoded / "text").read_bytes()
-    assert not stale.exists()  # another decoding's
+    assert {path.name for path in kept.iterdir()} == {"joint_test", "joint_test_rare"}
+    assert [path.name for path in (kept / "joint_test").iterdir()] == ["text"]
+    assert (kept / "joint_test" / "text").read_bytes() == (
+        decoded / "decode_joint_test" / "text"
+    ).read_bytes()
+    predictions = "results/predictions"
     comparison = {
         "figure": "wer",
         "ref": "data/test",
-        "baseline": {
-            "paths": [f"results/predictions/asr_seed{seed}/joint_test" for seed in (1, 2)],
-            "value": 20.0,
-        },
-        "system": {
-            "paths": [f"results/predictions/lasyn.x_seed{seed}/lm_test" for seed in (1, 2)],
-            "value": 15.0,
-        },
+        "baseline": {"paths": [f"{predictions}/asr_seed{seed}/joint_test" for seed in (1, 2)], "value": 20.0},
+        "system": {"paths": [f"{predictions}/lasyn.x_seed{seed}/lm_test" for seed in (1, 2)], "value": 15.0},
         "difference": {"value": -5.0, "low": -7.04, "high": -2.0},
         "p": 0.0002,
     }
-    (results / "paired").mkdir()
-    (results / "paired" / "a-b_test_wer.json").write_text(json.dumps(comparison))
-    text = recorded_md(read_results(results), read_paired(results))
-    assert "|WER %|asr joint|lasyn.x lm|test|2|20.0|15.0|-5.0 (-7.0 .. -2.0)|-25.0 %|0.0002|" in text
+    paired = results / "paired" / "a-b.test.wer.json"
+    paired.parent.mkdir()
+    paired.write_text(json.dumps(comparison))
+    text = recorded_md(read_results(results), read_paired(results).values())
+    assert "|WER|test|asr joint|lasyn.x lm|2|20.0|15.0|-5.0 (-7.0 .. -2.0)|-25.0 %|0.0002|" in text
     assert "## Paired tests" not in recorded_md(read_results(results))
+    record(find_runs(exp), results)
+    assert paired.exists()  # of the same predictions
+    (decoded / "decode_joint_test" / "text").write_text("u1 another network\n")
+    record(find_runs(exp), results)
+    assert not paired.exists()
+    assert (kept / "joint_test" / "text").read_text() == "u1 another network\n"
+
+
+def test_a_comparison_of_what_is_not_recorded_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "paired" / "x.json"
+    path.parent.mkdir()
+    for sides in ({}, {side: {"paths": ["exp/asr/decode_joint_test"]} for side in ("baseline", "system")}):
+        path.write_text(json.dumps(sides))
+        with pytest.raises(DataError, match=r"x\.json: is no comparison of recorded predictions"):
+            read_paired(tmp_path)
 
 
 def test_understanding(understanding: Path) -> None:

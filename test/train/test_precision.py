@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stxlib.train import precision
-from stxlib.train.precision import autocast_of, has_bf16, resolved
+from stxlib.train.precision import agreed, autocast_of, has_bf16, resolved
 
 CPU = torch.device("cpu")
 
@@ -41,3 +41,15 @@ def test_autocast_sets_the_type_of_products() -> None:
     for name in ("none", "bf16", "fp16"):
         with autocast_of(name, CPU)():
             assert (x @ x).dtype == types[name]
+
+
+def test_auto_on_a_gpu_asks_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer, expected in ((True, "bf16"), (False, "none")):
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation, answer=answer: answer
+        )
+        assert resolved("auto", torch.device("cuda")) == expected
+
+
+def test_unlike_machines_agree_on_float32() -> None:
+    assert (agreed(["bf16"]), agreed(["bf16", "bf16"]), agreed(["bf16", "none"])) == ("bf16", "bf16", "none")

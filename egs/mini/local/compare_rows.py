@@ -1,9 +1,10 @@
 """Paired tests between rows of the table (docs/lasyn.md), of the predictions that the record keeps.
 
     python local/compare_rows.py --results results --data data
+    python -m stxlib.bin.report --table results --out RESULTS.md
 
-Writes results/paired/<row>-<row>_<set>_<figure>.json, one for each pair of rows, set and figure, over all seeds that both rows have, by
-`stxlib.bin.compare`; `stxlib.bin.report --table` makes a section of RESULTS.md of them.
+The first writes results/paired/<row>-<row>.<set>.<figure>.json, one for each pair of rows, set and figure, over all seeds that both rows
+have, by `stxlib.bin.compare`, and removes older ones; the second makes a section of RESULTS.md of them.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder of the record")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data directories")
     options = parser.parse_args(argv)
+    paired: Path = options.results / "paired"
+    paired.mkdir(exist_ok=True)
+    for old in paired.glob("*.json"):
+        old.unlink()
     for baseline, system in PAIRS:
         for name in SETS:
             before, after = (
@@ -57,14 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 continue
             for metric, figure in FIGURES:
                 print(f"== {baseline} and {system} on {name}: {figure}")
-                out = options.results / "paired" / f"{baseline}-{system}_{name}_{figure}.json"
-                out.parent.mkdir(exist_ok=True)
                 train_text = ["--train_text", options.data / "train/text"] if metric == "wer" else []
                 command = [
                     *("--ref", options.data / name, "--metric", metric, "--figure", figure, *train_text),
                     *("--baseline", *(before[seed] for seed in seeds)),
                     *("--system", *(after[seed] for seed in seeds)),
-                    *("--out", out),
+                    *("--out", paired / f"{baseline}-{system}.{name}.{figure}.json"),
                 ]
                 compare([str(word) for word in command])
 
