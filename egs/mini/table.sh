@@ -2,7 +2,7 @@
 # The rows of the table in docs/lasyn.md: what text brings by latent synthesis, beside what else can be done with it. Each row and seed is a
 # run of run.sh, and leaves its scores in results/ under the name of the run (asr.long.multi_seed1.json for row a, and for b: two ways to decode it;
 # prototype and prototype_lm likewise); what is finished is "up to date", so the table may grow over days.
-# Afterwards, paired tests of the rows: see local/compare_rows.py.
+# Afterwards, paired tests of the rows: see compare_rows.py.
 # ./table.sh [--rows "a prototype ..."] [--seeds "1 2 3"] [options of run.sh]
 set -eu -o pipefail
 cd "$(dirname "$0")"

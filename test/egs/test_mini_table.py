@@ -13,7 +13,7 @@ from run_recipe import run_recipe
 from stxlib.data.tables import write_table
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "egs" / "mini" / "local"))
+sys.path.insert(0, str(ROOT / "egs" / "mini"))
 
 from compare_rows import PAIRS, ROWS, SETS, main  # noqa: E402
 

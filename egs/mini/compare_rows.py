@@ -1,6 +1,6 @@
 """Paired tests between rows of the table (docs/lasyn.md), of the predictions that the record keeps.
 
-    python local/compare_rows.py --results results --data data
+    python compare_rows.py --results results --data data
     python -m stxlib.bin.report --table results --out RESULTS.md
 
 The first writes results/paired/<row>-<row>.<set>.<figure>.json, one for each pair of rows, set and figure, over all seeds that both rows
