@@ -28,7 +28,7 @@ def test_report_record_and_table(exp: Path, capsys: pytest.CaptureFixture[str]) 
     assert "|asr|joint|1|3.3|" in capsys.readouterr().out
     assert "|decode_joint_test|10|30|" in (exp / "RESULTS.md").read_text()
     assert "<!doctype html>" in (exp / "report.html").read_text()
-    assert [path.name for path in results.iterdir()] == ["asr_seed1.json"]
+    assert sorted(path.name for path in results.iterdir()) == ["asr_seed1.json", "predictions"]
     main(["--table", str(results), "--out", str(table)])
     assert "|asr|joint|1|3.3|" in table.read_text()
     assert "of 1 runs" in capsys.readouterr().out
