@@ -40,11 +40,14 @@ class MixedBatchConfig:
 
     def text_units(self, seconds_per_unit: float) -> int:
         """Units of text that is heard in a batch, padding included; seconds_per_unit: how long one is."""
-        return max(1, round(self.text_ratio * self.speech.batch_seconds / seconds_per_unit))
+        return self._units(self.text_ratio, seconds_per_unit)
 
     def unheard_units(self, seconds_per_unit: float) -> int:
         """The same of text that is not heard."""
-        return max(1, round(self.unheard_ratio * self.speech.batch_seconds / seconds_per_unit))
+        return self._units(self.unheard_ratio, seconds_per_unit)
+
+    def _units(self, ratio: float, seconds_per_unit: float) -> int:
+        return max(1, round(ratio * self.speech.batch_seconds / seconds_per_unit))
 
 
 class TextPart(Protocol):

@@ -150,26 +150,29 @@ def mixed_batches(
             remedy=remedy,
         )
 
-    unheard_units = config.unheard_units(seconds_per_unit)
+    text: TextBatches | LatentBatches
     if given.latents is None:
         text = sentences(config.text_units(seconds_per_unit), f"{MORE_TEXT}, lower max_units")
         mixed = MixedBatches(speech, text, seconds_per_unit)
-        if not config.unheard_ratio:
-            return mixed, dev, told
-        return BatchesWithUnheard(mixed, text.in_batches_of(unheard_units, remedy=MORE_UNHEARD)), dev, told
-    stored = LatentBatches(
-        given.latents,
-        labels_of_text(given.text, text_labels),
-        batch_frames=config.text_units(seconds_per_latent),
-        num_buckets=config.speech.num_buckets,
-        seed=given.seed,
-        num_shards=given.num_shards,
-        remedy=MORE_TEXT,
-    )
-    mixed = MixedBatches(speech, stored, seconds_per_latent)
+    else:
+        text = LatentBatches(
+            given.latents,
+            labels_of_text(given.text, text_labels),
+            batch_frames=config.text_units(seconds_per_latent),
+            num_buckets=config.speech.num_buckets,
+            seed=given.seed,
+            num_shards=given.num_shards,
+            remedy=MORE_TEXT,
+        )
+        mixed = MixedBatches(speech, text, seconds_per_latent)
     if not config.unheard_ratio:
         return mixed, dev, told
-    return BatchesWithUnheard(mixed, sentences(unheard_units, MORE_UNHEARD)), dev, told
+    batch_units = config.unheard_units(seconds_per_unit)
+    if isinstance(text, TextBatches):
+        unheard = text.in_batches_of(batch_units, remedy=MORE_UNHEARD)
+    else:
+        unheard = sentences(batch_units, MORE_UNHEARD)
+    return BatchesWithUnheard(mixed, unheard), dev, told
 
 
 def _among(ctc: tuple[str, ...], labels: TokenLabels | ClassLabels) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def read_paired(results: Path) -> dict[Path, dict[str, Any]]:
     found = {path: read_json(path) for path in sorted((results / "paired").glob("*.json"))}
     for path, one in found.items():
         sides = [one.get(side, {}).get("paths", []) for side in ("baseline", "system")]
-        if not all(sides) or any(Path(p).parents[1].name != "predictions" for side in sides for p in side):
+        if not all(sides) or any(Path(p).parent.parent.name != "predictions" for side in sides for p in side):
             raise DataError(
                 f"{path}: is no comparison of recorded predictions ({results}/predictions/...); move it elsewhere"
             )

@@ -99,7 +99,10 @@ def test_what_was_predicted_is_kept_and_compared(exp: Path, tmp_path: Path) -> N
 def test_a_comparison_of_what_is_not_recorded_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "paired" / "x.json"
     path.parent.mkdir()
-    for sides in ({}, {side: {"paths": ["exp/asr/decode_joint_test"]} for side in ("baseline", "system")}):
+    others = [
+        {side: {"paths": [one]} for side in ("baseline", "system")} for one in ("exp/asr/decode_test", "a")
+    ]
+    for sides in ({}, *others):
         path.write_text(json.dumps(sides))
         with pytest.raises(DataError, match=r"x\.json: is no comparison of recorded predictions"):
             read_paired(tmp_path)
