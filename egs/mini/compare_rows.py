@@ -23,9 +23,11 @@ ROWS = {
     "b": ("asr.long.multi", "lm"),
     "prototype": ("lasyn.multi", "joint"),
     "prototype_lm": ("lasyn.multi", "lm"),
-    "prototype_part": ("lasyn.multi.text_part", "joint"),
+    "prototype_part": ("lasyn.short.multi.text_part", "joint"),
     "diffusion": ("lasyn.diffusion.multi.text_part", "joint"),
-    "tts": ("tts.long.multi.text_part", "joint"),
+    "ctc": ("lasyn.ctc.multi", "joint"),
+    "random": ("lasyn.random.multi", "joint"),
+    "tts": ("tts.short.multi.text_part", "joint"),
 }
 PAIRS = (
     ("a", "prototype"),
@@ -35,7 +37,9 @@ PAIRS = (
     ("a", "prototype_part"),
     ("a", "diffusion"),
     ("prototype_part", "diffusion"),
-    ("a", "tts"),
+    ("prototype_part", "tts"),
+    ("ctc", "prototype"),
+    ("random", "prototype"),
 )
 SETS = ("dev", "test", "test_rare")
 FIGURES = (("wer", "wer"), ("wer", "rare_word_miss"), ("ic", "intent_accuracy"), ("slurp", "slu_f1"))

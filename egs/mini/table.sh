@@ -27,10 +27,10 @@ for seed in $seeds; do
       prototype) what=(--system lasyn) ;;                       # latents of prototypes
       prototype_lm) what=(--system lasyn --decoders lm) ;;      # with the language model of b in its search
       ctc | random) what=(--system lasyn --variant "$row") ;;   # latents of other rows
-      prototype_part) what=(--system lasyn --text text_part) ;; # of as much text as the two that follow
+      prototype_part) what=(--system lasyn --variant short --text text_part) ;; # as much text and as many steps as the two that follow
       diffusion) what=(--system lasyn --variant diffusion --text text_part) ;;
-      tts) what=(--system tts --variant long --text text_part) ;; # the same sentences spoken: an upper bound
-      nlu) what=(--system nlu) ;;                                 # from the true words
+      tts) what=(--system tts --variant short --text text_part) ;; # the same sentences spoken: an upper bound
+      nlu) what=(--system nlu) ;;                                  # from the true words
       *) printf 'table.sh: --rows %s: no such row\n' "$row" >&2 && exit 2 ;;
     esac
     if [[ $row != nlu ]]; then what+=(--task multi); fi
