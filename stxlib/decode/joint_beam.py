@@ -37,6 +37,9 @@ class JointBeamConfig:
     """0 <= w < 1: weight of the CTC score; the attention decoder has 1 - w; a task that CTC does not write is left to attention alone"""
     length_bonus: float = 0.0
     """added for each token of the task that CTC writes; above 0 longer hypotheses win more often (and the search ends later)"""
+    label_bonus: float = 0.0
+    """the same for tasks that CTC does not write, as intent and slots: above 0 more slots are filled, rightly and wrongly. Tune it on a
+    development set, where precision is above recall"""
     lm: Path | None = None
     """folder of a trained language model (network.kind causal_lm) that scores the words (task asr) as well"""
     lm_weight: float = 0.0
@@ -56,8 +59,9 @@ class JointBeamConfig:
             raise ConfigError(f"max_token_ratio: {self.max_token_ratio}; expected a finite number above 0")
         if not 0 <= self.lm_weight < math.inf:
             raise ConfigError(f"lm_weight: {self.lm_weight}; expected a finite number, 0 or more")
-        if not math.isfinite(self.length_bonus):
-            raise ConfigError(f"length_bonus: {self.length_bonus}; expected a finite number")
+        for name in ("length_bonus", "label_bonus"):
+            if not math.isfinite(getattr(self, name)):
+                raise ConfigError(f"{name}: {getattr(self, name)}; expected a finite number")
         for name in ("beam_size", "pre_beam_size", "num_best"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 1 or more")
@@ -90,8 +94,8 @@ class JointBeam:
         (1 - ctc_weight) log p_attention(y, <eos>)  +  ctc_weight log p_ctc(y)  +  lm_weight log p_lm(y, <eos>)  +  length_bonus |y|
 
     where p_ctc sums over all alignments. The language model knows words only, and its term is there for the task asr alone. Of a task that
-    the CTC output does not write, the first two are log p_attention(y, <eos>), and y may have
-    32 tokens more. This is `score`; its parts are the log probabilities. The maximum is sought
+    the CTC output does not write, the first two are log p_attention(y, <eos>), label_bonus stands in place of length_bonus, and y may
+    have 32 tokens more. This is `score`; its parts are the log probabilities. The maximum is sought
     by the beam search that `stxlib.decode.beam_search` describes: exact when the beam holds every prefix, and what
     it leaves out is decided by beam_size and pre_beam_size alone. The result of an utterance does not depend on the others
     in its batch.
@@ -158,7 +162,7 @@ class JointBeam:
             beam_size=config.beam_size,
             pre_beam_size=config.pre_beam_size,
             num_best=config.num_best,
-            length_bonus=config.length_bonus if with_ctc else 0.0,
+            length_bonus=config.length_bonus if with_ctc else config.label_bonus,
             start=start,
         )
         for index, hypotheses in zip(heard.tolist(), found, strict=True):

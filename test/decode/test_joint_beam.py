@@ -189,6 +189,26 @@ def test_with_a_beam_of_every_prefix_it_equals_exhaustive_search(
         assert_same(hypotheses, Reference(backbone, latents[b, : latent_lens[b]], config).exhaustive())
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_ctc_does_not_write_has_a_bonus_of_its_own(seed: int) -> None:
+    backbone = make_backbone(6, seed=seed, end_bias=1.0)
+    latents, latent_lens = make_latents([3, 2], seed=seed)
+    encoded, encoded_lens = backbone.encode(latents, latent_lens)
+
+    def searched(label_bonus: float, length_bonus: float) -> list[list[Hypothesis]]:
+        config = JointBeamConfig(beam_size=6, length_bonus=length_bonus, label_bonus=label_bonus)
+        return JointBeam(backbone, config).search(encoded, encoded_lens, with_ctc=False)
+
+    plain, longer = searched(0.0, 0.0), searched(0.6, 0.0)
+    for hypotheses, bonus in ((plain, 0.0), (longer, 0.6)):
+        for hypothesis in itertools.chain(*hypotheses):
+            expected = hypothesis.parts["attention"] + bonus * len(hypothesis.tokens)
+            assert hypothesis.score == pytest.approx(expected, abs=1e-4)
+    lengths = [[len(best[0].tokens) for best in found] for found in (plain, longer)]
+    assert all(one <= other for one, other in zip(*lengths, strict=True)) and lengths[0] != lengths[1]
+    assert searched(0.6, 5.0) == longer
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("ctc_weight", "lm_weight", "length_bonus"), [(0.3, 0.4, 0.0), (0.0, 1.0, 0.5), (0.5, 0.2, -0.5)]
@@ -384,6 +404,7 @@ def test_nothing_to_decode(lens: list[int]) -> None:
         {"max_token_ratio": 0.0},
         {"max_token_ratio": math.inf},
         {"length_bonus": math.inf},
+        {"label_bonus": math.nan},
         {"lm_weight": -0.1},
         {"lm_weight": math.inf},
         {"num_best": 0},
