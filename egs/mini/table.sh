@@ -21,12 +21,12 @@ done
 for seed in $seeds; do
   for row in $rows; do
     case $row in
-      a) what=(--system asr --variant long) ;;                  # speech alone, encoder frozen, for as long as those with text
-      a_full) what=(--system asr --variant full) ;;             # speech alone, end to end
-      b) what=(--system asr --variant long --decoders lm) ;;    # a, with a language model of the text
-      prototype) what=(--system lasyn) ;;                       # latents of prototypes
-      prototype_lm) what=(--system lasyn --decoders lm) ;;      # with the language model of b in its search
-      ctc | random) what=(--system lasyn --variant "$row") ;;   # latents of other rows
+      a) what=(--system asr --variant long) ;;                                  # speech alone, encoder frozen, for as long as those with text
+      a_full) what=(--system asr --variant full) ;;                             # speech alone, end to end
+      b) what=(--system asr --variant long --decoders lm) ;;                    # a, with a language model of the text
+      prototype) what=(--system lasyn) ;;                                       # latents of prototypes
+      prototype_lm) what=(--system lasyn --decoders lm) ;;                      # with the language model of b in its search
+      ctc | random) what=(--system lasyn --variant "$row") ;;                   # latents of other rows
       prototype_part) what=(--system lasyn --variant short --text text_part) ;; # as much text and as many steps as the two that follow
       diffusion) what=(--system lasyn --variant diffusion --text text_part) ;;
       tts) what=(--system tts --variant short --text text_part) ;; # the same sentences spoken: an upper bound
