@@ -331,9 +331,9 @@ def test_every_row_of_the_table_of_mini_can_be_run(tmp_path: Path) -> None:
         "lasyn.multi": "lasyn/train.multi",
         "lasyn.ctc.multi": "lasyn/train.multi",
         "lasyn.random.multi": "lasyn/train.multi",
-        "lasyn.multi.text_part": "lasyn/train.multi",
-        "lasyn.diffusion.multi.text_part": "lasyn/train.multi",
-        "tts.long.multi.text_part": "asr/train.long.multi",
+        "lasyn.short.multi.text_part": "lasyn/train.short.multi",
+        "lasyn.diffusion.multi.text_part": "lasyn/train.diffusion.multi",
+        "tts.short.multi.text_part": "asr/train.short.multi",
         "nlu": "nlu/train",
     }.items():
         assert configs[f"exp/{row}/seed7/train"] == f"conf/{config}.yaml", row
