@@ -186,7 +186,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     units, data = load_units(config.model / "units"), DataDir(config.text)
     spelt, text = data.table("units"), data.table("text")
     sentences = [
-        (units.units.encode(spelt[utt].split()), units.tokens.encode(text[utt])) for utt in data.utts[:4000]
+        (units.units.encode(spelt[utt].split()), units.tokens.encode(text[utt]))
+        for utt in data.utts[: max(config.sentences, 4000)]
     ]
     print(
         f"torch {torch.__version__}, autocast {resolved(config.autocast, torch.device('cpu'))}, CPU, one thread; "
