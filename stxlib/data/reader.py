@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,6 +130,12 @@ def read_jobs(reader: Reader, jobs: Iterable[ReadJob], num_workers: int) -> Iter
         for job in jobs:
             yield reader.read(job)
         return
+    reading = _read_with_workers(reader, jobs, num_workers)
+    _OPEN.add(reading)
+    yield from reading
+
+
+def _read_with_workers(reader: Reader, jobs: Iterable[ReadJob], num_workers: int) -> Generator[Waves]:
     loader: DataLoader[Any] = DataLoader(
         reader,
         batch_size=None,  # a job is a batch already
@@ -139,10 +147,22 @@ def read_jobs(reader: Reader, jobs: Iterable[ReadJob], num_workers: int) -> Iter
         # Of its own, or each start would draw from the global generator, and the number of workers would matter.
         generator=torch.Generator(),
     )
-    for waves in loader:
+    started = iter(loader)
+    atexit.unregister(_close)
+    atexit.register(_close)  # again, as the last that is registered is the first to run: before torch's, which waits for workers
+    for waves in started:
         if isinstance(waves, StxError):
             raise waves
         yield waves
+
+
+_OPEN: weakref.WeakSet[Generator[Waves]] = weakref.WeakSet()
+
+
+def _close() -> None:
+    """At exit, end the workers of what a traceback keeps open: else multiprocessing sends them SIGTERM, which they ignore, and waits."""
+    for reading in list(_OPEN):
+        reading.close()
 
 
 def _start_worker(worker: int) -> None:

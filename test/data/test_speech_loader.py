@@ -146,6 +146,24 @@ def test_workers_may_be_spawned(make_data_dir: MakeDataDir) -> None:
     assert done.stdout.strip() == str(list(data.utts))
 
 
+def test_a_traceback_does_not_wait_for_workers(make_data_dir: MakeDataDir) -> None:
+    data = make_data_dir(seconds=SECONDS)
+    code = (
+        "from stxlib.data.data_dir import DataDir\n"
+        "from stxlib.data.wave_loader import WaveBatches\n"
+        f"batches = WaveBatches(DataDir({str(data.path)!r}), batch_seconds=1, sample_rate=16000, num_workers=2)\n"
+        "reading = iter(batches)\n"
+        "next(reading)\n"
+        "raise RuntimeError('while it is open')\n"
+    )
+    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("RuntimeError: while it is open"), done.stderr
+
+
 def test_resuming_equals_going_on(make_data_dir: MakeDataDir) -> None:
     data = make_data_dir(seconds=SECONDS)
     whole = list(batches_of(data).iterate(0, 12))
