@@ -147,13 +147,18 @@ def _read_with_workers(reader: Reader, jobs: Iterable[ReadJob], num_workers: int
         # Of its own, or each start would draw from the global generator, and the number of workers would matter.
         generator=torch.Generator(),
     )
-    started = iter(loader)
-    atexit.unregister(_close)
-    atexit.register(_close)  # again, as the last that is registered is the first to run: before torch's, which waits for workers
-    for waves in started:
+    for waves in _start(loader):  # without a name for it, which a traceback would keep
         if isinstance(waves, StxError):
             raise waves
         yield waves
+
+
+def _start(loader: DataLoader[Any]) -> Iterator[Any]:
+    started = iter(loader)
+    # The last that is registered runs first: once more, to come before the hooks of torch, which wait for the workers.
+    atexit.unregister(_close)
+    atexit.register(_close)
+    return started
 
 
 _OPEN: weakref.WeakSet[Generator[Waves]] = weakref.WeakSet()

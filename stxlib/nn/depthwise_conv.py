@@ -19,7 +19,8 @@ class DepthwiseConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(kernel_size, dim).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_autocast_enabled(x.device.type):  # here, as autocast does not reach the gradients of a function of one's own
+        # Here, as autocast does not reach the gradients of a function of one's own.
+        if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         weight = self.weight.to(x.dtype)
         if x.device.type == "cpu":

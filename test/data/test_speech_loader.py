@@ -158,7 +158,12 @@ def test_a_traceback_does_not_wait_for_workers(make_data_dir: MakeDataDir) -> No
     )
     environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=120
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith("RuntimeError: while it is open"), done.stderr

@@ -45,13 +45,19 @@ def test_depthwise_conv_of_frozen_weights_or_inputs() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_depthwise_conv_under_autocast(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    conv, x, grad = DepthwiseConv(24, 15), torch.randn(3, 67, 24, dtype=dtype, requires_grad=True), torch.randn(3, 67, 24)
+    conv, x, grad = (
+        DepthwiseConv(24, 15),
+        torch.randn(3, 67, 24, dtype=dtype, requires_grad=True),
+        torch.randn(3, 67, 24),
+    )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = conv(x)
     assert y.dtype == torch.bfloat16
     wide = x.detach().float().requires_grad_(True)
     expected = torch.autograd.grad(depthwise_conv(wide, conv.weight), (wide, conv.weight), grad)
-    for found, wanted, of in zip(torch.autograd.grad(y, (x, conv.weight), grad.bfloat16()), expected, (x, conv.weight), strict=True):
+    for found, wanted, of in zip(
+        torch.autograd.grad(y, (x, conv.weight), grad.bfloat16()), expected, (x, conv.weight), strict=True
+    ):
         assert found.dtype == of.dtype
         assert float((found.float() - wanted).norm() / wanted.norm()) < 0.02
 
