@@ -33,7 +33,7 @@ from stxlib.models.synthesizer import Synthesizer
 from stxlib.objectives.latent_synthesis import LatentSynthesisLossConfig, LatentSynthesisObjective
 from stxlib.objectives.speech_to_text import SpeechToTextLossConfig, SpeechToTextObjective
 from stxlib.text.saved import load_units
-from stxlib.train.init import freeze
+from stxlib.train.init import freeze, set_train_mode
 from stxlib.train.precision import Precision, autocast_of, resolved
 
 Sentence = tuple[list[int], list[int]]
@@ -139,9 +139,10 @@ def row(config: BenchConfig, folder: Path, all_sentences: Sequence[Sentence]) ->
         raise ConfigError(f"--model {config.model}: is no speech model; give the folder of stage 3")
     freeze(network, ("encoder.*", "unit_head.*"))
     synthesizer = load_synthesizer(folder)
-    speech = SpeechToTextObjective(network, SpeechToTextLossConfig(unit_ctc_weight=0)).train()
-    both = LatentSynthesisObjective(network, synthesizer, LatentSynthesisLossConfig()).train()
-    network.encoder.eval()  # as the trainer keeps what is frozen
+    speech = SpeechToTextObjective(network, SpeechToTextLossConfig(unit_ctc_weight=0))
+    both = LatentSynthesisObjective(network, synthesizer, LatentSynthesisLossConfig())
+    set_train_mode(speech)
+    set_train_mode(both)
     latents_per_second, per_unit = network.encoder.latents_per_second, synthesizer.frames_per_unit
     latents = config.seconds * latents_per_second
     sentences = alike(all_sentences, 400)
