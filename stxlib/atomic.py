@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from stxlib.errors import DataError
+from stxlib.errors import ConfigError, DataError
 
 
 @contextmanager
@@ -43,6 +43,15 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def check_own_folder(out: Path, inputs: Mapping[str, Path]) -> None:
+    """ConfigError where `out` is one of the folders that are read, whose files would be written over. inputs: option -> folder."""
+    for option, folder in inputs.items():
+        if out.resolve() == folder.resolve():
+            raise ConfigError(
+                f"--out {out}: is {option} as well, and would be written over; give a folder of its own"
+            )
 
 
 def sync(path: Path) -> None:

@@ -15,6 +15,7 @@ FREE = {
     "config_options",
     "config_yaml",
     "errors",
+    "parallel",
     "ratio",
     "revision",
 }  # single modules that every layer may import

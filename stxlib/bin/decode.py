@@ -22,11 +22,9 @@ The batches, and with them every digit of the output, are the same whatever the 
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import json
 import math
-import multiprocessing
 import platform
 import sys
 import time
@@ -62,6 +60,7 @@ from stxlib.decode.recognizer import (
 )
 from stxlib.errors import ConfigError, DataError, run
 from stxlib.models.saved import check_saved
+from stxlib.parallel import in_processes
 from stxlib.revision import git_commit
 from stxlib.text.target_vocabulary import Task
 
@@ -189,19 +188,11 @@ def decode_parts(
     config: DecodeConfig, decoder: DecoderConfig, device: torch.device, num_jobs: int
 ) -> list[Part]:
     """Decode every num_jobs-th batch in each of num_jobs processes."""
-    # Not forked: a forked process inherits locks of torch's thread pools and may hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_jobs, mp_context=context) as pool:
-        futures = [
-            pool.submit(load_and_decode, config, decoder, str(device), part, num_jobs)
-            for part in range(num_jobs)
-        ]
-        try:
-            return [future.result() for future in futures]
-        except concurrent.futures.process.BrokenProcessPool:
-            raise DataError(
-                f"decode: a process of {num_jobs} was killed, most likely for lack of memory; lower num_jobs or batch_seconds"
-            ) from None
+    return in_processes(
+        load_and_decode,
+        [(config, decoder, str(device), part, num_jobs) for part in range(num_jobs)],
+        f"decode: a process of {num_jobs} was killed, most likely for lack of memory; lower num_jobs or batch_seconds",
+    )
 
 
 def load_and_decode(

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 import stxlib
-from stxlib.atomic import make_folder, write_text, written_whole
+from stxlib.atomic import check_own_folder, make_folder, write_text, written_whole
 from stxlib.config import dump_config, parse_config
 from stxlib.data.batch import SpeechBatch
 from stxlib.data.data_dir import DataDir
@@ -44,12 +44,12 @@ from stxlib.errors import ConfigError, DataError, run
 from stxlib.judge.durations import read_phone_times
 from stxlib.judge.synthesis import LatentsOfUtterance, SynthesisScore
 from stxlib.models.latent_alignment import align_latents
-from stxlib.models.saved import SavedConfig, load_network, read_saved
+from stxlib.models.saved import SavedConfig, fingerprint, load_network, read_saved
 from stxlib.models.saved_synthesizer import TakesSegments, load_synthesizer
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.models.synthesizer import Synthesizer
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
-from stxlib.objectives.training_data import LabelReader
+from stxlib.objectives.training_data import LabelReader, count_unknown
 from stxlib.ops.segments import Segments
 from stxlib.report.html_synthesis import PICTURE
 from stxlib.report.latents_png import NO_PICTURE, Drawn, draw_latents, has_drawing, read_png, similar_together
@@ -93,10 +93,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Judge as the command line says."""
     description = "Judge a latent synthesizer."
     config = parse_config(JudgeConfig, argv, prog="stxlib.bin.judge", description=description).config
+    check_own_folder(
+        config.out, {"--model": config.model, "--synthesizer": config.synthesizer, "--data": config.data}
+    )
     device = choose_device(config.device)
     network, saved, synthesizer, units = load_both(config, device)
     data = DataDir(config.data)
     batches = dev_batches(config, data, network, units)
+    if num_unknown := count_unknown(data, units.units):
+        print(f"judge: {num_unknown} units of {config.data} are unknown, and counted as errors")
     make_folder(config.out)
     for name in (JUDGED, PICTURE):
         (config.out / name).unlink(missing_ok=True)
@@ -150,6 +155,11 @@ def load_both(
         raise ConfigError(
             f"--synthesizer {config.synthesizer}: makes latents of {synthesizer.dim} numbers, and those of {config.model} "
             f"have {network.encoder.dim}; make it with this speech model"
+        )
+    if read_saved(config.synthesizer).latents_of != fingerprint(network.encoder):
+        raise ConfigError(
+            f"--synthesizer {config.synthesizer}: was made for another speech encoder than that of {config.model}; "
+            "make it with this speech model, or give the one that it was made with"
         )
     return network, saved, synthesizer, units
 

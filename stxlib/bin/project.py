@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from stxlib.atomic import write_text
+from stxlib.atomic import check_own_folder, write_text
 from stxlib.config import dump_config, parse_config
 from stxlib.data.augment import AugmentConfig
 from stxlib.data.batch import SpeechBatch
@@ -25,16 +25,16 @@ from stxlib.data.data_dir import DataDir
 from stxlib.data.speech_loader import SpeechBatchConfig, SpeechBatches
 from stxlib.data.tables import write_table
 from stxlib.decode.recognizer import choose_device
-from stxlib.errors import ConfigError, DataError, run
+from stxlib.errors import ConfigError, run
 from stxlib.models.fixed_projection import FixedProjection, FixedProjectionConfig
 from stxlib.models.latent_alignment import AlignedLatents, align_latents
 from stxlib.models.mishearing import ENOUGH_SECONDS
 from stxlib.models.networks import NetworkSizes
 from stxlib.models.projection_estimate import ProjectionEstimate, ProjectionReport, collect_residuals
-from stxlib.models.saved import SavedConfig, fingerprint, load_network, save_network
+from stxlib.models.saved import SavedConfig, fingerprint, load_network, read_saved, save_network
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.objectives.label_encoder import UNITS, TokenLabels
-from stxlib.objectives.training_data import LabelReader
+from stxlib.objectives.training_data import LabelReader, count_unknown
 from stxlib.text.phones import UnitVocabulary
 from stxlib.text.saved import load_units
 
@@ -84,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     description = "Estimate a fixed projection from units to latents."
     config = parse_config(ProjectConfig, argv, prog="stxlib.bin.project", description=description).config
     began = time.monotonic()
+    check_out(config)
     network, saved = load_network(config.model, choose_device(config.device))
     if not isinstance(network, SpeechToText):
         raise ConfigError(
@@ -92,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     vocabulary = load_units(config.model / "units").units
     batches = speech_of(config, network)
+    num_unknown = count_unknown(DataDir(config.train), vocabulary)
     write_text(config.out / "config.yaml", dump_config(config))
     write_table(
         config.out / "excluded", {utt: reason for reason, utts in batches.excluded.items() for utt in utts}
@@ -101,7 +103,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"project: {line}", flush=True)
 
     estimate = ProjectionEstimate(network.num_units, network.encoder.dim)
-    num_labels, num_unknown = 0, 0
 
     def aligned(batch: SpeechBatch) -> AlignedLatents:
         there = batch.to(next(network.parameters()).device)
@@ -109,14 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return align_latents(network, there.waves, there.wave_lens, units.ids, units.lens)
 
     for batch in all_batches(batches, 0, config.passes):
-        labels = batch.labels[UNITS]
-        num_labels += int(labels.lens.sum())
-        num_unknown += int((labels.ids == vocabulary.unk).sum())
         estimate.add(aligned(batch))
-    if num_unknown == num_labels:
-        raise DataError(
-            f"{config.train / UNITS}: no unit is one of {config.model / 'units'}; run stage 2 (units) with these units on this set"
-        )
     projection = FixedProjection(config.synthesizer, network.num_units, network.encoder.dim)
     report = estimate.finish(projection, network.unit_head.weight, config.seed)
     noise = {}
@@ -157,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     latents_of = fingerprint(network.encoder)
     made = SavedConfig(sizes=sizes, tasks=(), ctc_task="", latents_of=latents_of, network=config.synthesizer)
     save_network(config.out, projection, made, units_dir=config.model / "units")
-    for line in lines(report, projection, vocabulary, num_unknown, unseen):
+    for line in lines(report, config.passes, projection, vocabulary, num_unknown, unseen):
         print(f"project: {line}")
     if noise:
         print(
@@ -167,6 +161,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if misheard is not None:
         print(f"project: {projection.mishearing.tell(misheard)}")
     print(f"project: saved {config.out}, after {time.monotonic() - began:.1f} s")
+
+
+def check_out(config: ProjectConfig) -> None:
+    """ConfigError where `--out` holds something that is not a projection."""
+    check_own_folder(config.out, {"--model": config.model, "--train": config.train})
+    if (config.out / "network.yaml").is_file():
+        kind = read_saved(config.out).network.kind
+        if kind != "fixed_projection":
+            raise ConfigError(
+                f"--out {config.out}: holds a network of kind {kind}, which would be written over; give another folder"
+            )
 
 
 def speech_of(
@@ -204,6 +209,7 @@ def all_batches(batches: SpeechBatches, first: int, end: int) -> Iterator[Speech
 
 def lines(
     report: ProjectionReport,
+    passes: int,
     projection: FixedProjection,
     vocabulary: UnitVocabulary,
     num_unknown: int,
@@ -211,7 +217,7 @@ def lines(
 ) -> Iterator[str]:
     """What was found, to be read."""
     yield (
-        f"{report.num_utts} utterances, {report.num_frames} latents, {report.num_units} units; "
+        f"{passes} passes: {report.num_utts} utterances, {report.num_frames} latents, {report.num_units} units; "
         f"{projection.frames_per_unit:.2f} latents a unit, {100 * report.blank_share:.1f} % of them blank"
     )
     yield (

@@ -10,10 +10,8 @@ processes, and however often it was stopped.
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import json
-import multiprocessing
 import shutil
 import sys
 import time
@@ -27,22 +25,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stxlib.atomic import make_folder, write_text
+from stxlib.atomic import check_own_folder, make_folder, write_text
 from stxlib.config import dump_config, parse_config
 from stxlib.data.data_dir import DataDir
 from stxlib.data.label_store import SequenceStore, utterance_seed
-from stxlib.data.latent_store import BYTES, INDEX, read_shard_lens, shard_path, write_index, write_shard
+from stxlib.data.latent_store import (
+    BYTES,
+    INDEX,
+    SUMMARY,
+    read_shard_lens,
+    shard_path,
+    write_index,
+    write_shard,
+)
 from stxlib.data.sampler import group_by_length
 from stxlib.decode.recognizer import choose_device
 from stxlib.errors import ConfigError, DataError, run
-from stxlib.models.saved import check_saved
+from stxlib.models.saved import hash_saved
 from stxlib.models.saved_synthesizer import load_synthesizer
 from stxlib.models.synthesizer import Synthesizer
 from stxlib.objectives.label_encoder import UNITS
+from stxlib.parallel import in_processes
 from stxlib.revision import git_commit
 from stxlib.text.saved import load_units
 
 _SECONDS_BETWEEN_LINES = 15
+_MOST_VERSIONS = 1000  # an epoch hears one of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +79,11 @@ class SynthesizeConfig:
     def __post_init__(self) -> None:
         if self.num_sentences < 0:
             raise ConfigError(f"num_sentences: {self.num_sentences}; expected 0 (all) or more")
-        for name in ("versions", "batch_units", "num_jobs"):
+        for name in ("batch_units", "num_jobs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)}; expected 1 or more")
+        if not 1 <= self.versions <= _MOST_VERSIONS:
+            raise ConfigError(f"versions: {self.versions}; expected 1 to {_MOST_VERSIONS}")
         if self.shard_megabytes <= 0:
             raise ConfigError(f"shard_megabytes: {self.shard_megabytes:g}; expected a number above 0")
 
@@ -118,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         SynthesizeConfig, argv, prog="stxlib.bin.synthesize", description=description
     ).config
     start = time.perf_counter()
-    check_saved(config.model)
+    check_own_folder(config.out, {"--model": config.model, "--data": config.data})
     device = choose_device(config.device)
     synthesizer = load_synthesizer(config.model, device)
     plan = make_plan(config, synthesizer)
@@ -131,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     announce(config, plan, synthesizer.dim, finished)
 
     make_folder(config.out)
-    (config.out / INDEX).unlink(missing_ok=True)  # from here on the folder is not finished
+    for name in (INDEX, SUMMARY):
+        (config.out / name).unlink(missing_ok=True)  # from here on the folder is not finished
     write_text(config.out / "config.yaml", dump_config(config))
     if num_jobs == 1:
         synthesize_part(config, plan, synthesizer, device, 0, 1)
@@ -157,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "model_hash": plan.model,
         "git_commit": git_commit(),
     }
-    write_text(config.out / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    write_text(config.out / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     print(
         f"synthesize: {num_samples} samples, {num_latents} latents ({summary['megabytes']:.1f} MB) "
         f"in {summary['wall_seconds']:.1f} s -> {config.out}"
@@ -182,12 +193,15 @@ def make_plan(config: SynthesizeConfig, synthesizer: Synthesizer) -> Plan:
         units.append(ids)
         lengths.append(len(ids))
         num_unknown += ids.count(vocabulary.unk)
+    if not chosen:
+        raise DataError(f"{config.data}: is empty; give a set with text")
+    if num_unknown == sum(lengths):
+        raise DataError(
+            f"{config.data / UNITS}: no unit is one of {config.model / 'units'}; run stage 2 (units) with these units on this set"
+        )
     expected = np.repeat(lengths, config.versions) * synthesizer.frames_per_unit
     shard = (expected.cumsum() - expected) * synthesizer.dim * BYTES // (config.shard_megabytes * 1e6)
     starts = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(expected)]
-    digest = hashlib.sha256()
-    for name in ("network.yaml", "model.safetensors"):
-        digest.update((config.model / name).read_bytes())
     return Plan(
         utts=tuple(chosen),
         units=units,
@@ -195,7 +209,7 @@ def make_plan(config: SynthesizeConfig, synthesizer: Synthesizer) -> Plan:
         seed=config.seed,
         shards=tuple(range(one, two) for one, two in zip(starts, starts[1:], strict=False)),
         num_latents=float(expected.sum()),
-        model=digest.hexdigest(),
+        model=hash_saved(config.model),
         num_unknown=num_unknown,
     )
 
@@ -231,20 +245,12 @@ def shard_lens(out: Path, plan: Plan) -> Iterator[list[int] | None]:
 
 def synthesize_parts(config: SynthesizeConfig, device: torch.device, num_jobs: int) -> None:
     """Make every num_jobs-th shard in each of num_jobs processes."""
-    # Not forked: a forked process inherits locks of torch's thread pools and may hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_jobs, mp_context=context) as pool:
-        futures = [
-            pool.submit(load_and_synthesize, config, str(device), part, num_jobs) for part in range(num_jobs)
-        ]
-        try:
-            for future in futures:
-                future.result()
-        except concurrent.futures.process.BrokenProcessPool:
-            raise DataError(
-                f"synthesize: a process of {num_jobs} was killed, most likely for lack of memory; "
-                "lower num_jobs or batch_units, and start again: finished shards are kept"
-            ) from None
+    in_processes(
+        load_and_synthesize,
+        [(config, str(device), part, num_jobs) for part in range(num_jobs)],
+        f"synthesize: a process of {num_jobs} was killed, most likely for lack of memory; "
+        "lower num_jobs or batch_units, and start again: finished shards are kept",
+    )
 
 
 def load_and_synthesize(config: SynthesizeConfig, device: str, part: int, num_parts: int) -> None:

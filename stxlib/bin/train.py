@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from stxlib.data.data_dir import DataDir
+    from stxlib.data.latent_store import LatentStore
     from stxlib.data.mixed_loader import BatchesWithUnheard, MixedBatches
     from stxlib.data.speech_loader import SpeechBatches, SpeechDevBatches
     from stxlib.data.text_loader import TextBatches, TextDevBatches
@@ -184,7 +185,7 @@ def train(parsed: Parsed[TrainConfig], distributed: Any) -> None:
             encoder.estimate_normalization(waves)
         if isinstance(learning.objective, LatentSynthesisObjective):
             assert isinstance(learning.labels, TokenLabels)
-            check_synthesizer(config, encoder, units)
+            check_synthesizer(config, encoder, units, given.latents)
             train_batches, dev_batches, not_learnt = mixed_batches(
                 given, learning.labels, learning.ctc, encoder, learning.objective.synthesizer
             )
@@ -346,9 +347,11 @@ def estimate_mishearing(objective: LatentDiffusionObjective, strange: SpeechBatc
     return [f"latents: {objective.network.mishearing.tell(share)}"]
 
 
-def check_synthesizer(config: TrainConfig, encoder: nn.Module, units: Units) -> None:
-    """ConfigError for a synthesizer of other units, or of the latents of another encoder, or latents of another width."""
-    from stxlib.models.saved import fingerprint, read_saved
+def check_synthesizer(
+    config: TrainConfig, encoder: nn.Module, units: Units, latents: LatentStore | None
+) -> None:
+    """ConfigError for a synthesizer of other units, or of the latents of another encoder, or latents that another one made."""
+    from stxlib.models.saved import fingerprint, hash_saved, read_saved
     from stxlib.text.saved import load_units
 
     assert config.synthesizer is not None
@@ -361,6 +364,11 @@ def check_synthesizer(config: TrainConfig, encoder: nn.Module, units: Units) -> 
         raise ConfigError(
             f"--synthesizer {config.synthesizer}: was made for another speech encoder than that of --init {config.init}; {again}, or "
             "give the folder of its speech model to --init, and nothing of network.encoder"
+        )
+    if latents is not None and latents.made_by != hash_saved(config.synthesizer):
+        raise ConfigError(
+            f"--latents {config.latents}: were made by another synthesizer than --synthesizer {config.synthesizer}; "
+            "give the one that made them, or run stage 4 (synthesis) again"
         )
 
 

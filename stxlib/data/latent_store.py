@@ -3,6 +3,7 @@
 shard00000.safetensors ...   `latents` (frames, D) float16, one sample after the other; `lens` (samples,) int64, their frames
 index.jsonl                  a line for each sample: {"utt", "version", "seed", "shard", "start", "frames"}; written last: a folder without
                              it is not finished
+summary.json                 `model_hash` says which synthesizer made them
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from stxlib.data.batch import pad
 from stxlib.errors import DataError
 
 INDEX = "index.jsonl"
+SUMMARY = "summary.json"
 BYTES = 2
 "of a float16 number"
 _MADE_OF = "made_of"
@@ -162,6 +164,17 @@ class LatentStore:
                 reason = " ".join(str(error).split())
                 raise DataError(f"{path}: cannot be read ({reason}); {_MAKE_AGAIN}") from None
         return self._files[shard]
+
+    @property
+    def made_by(self) -> str:
+        """`stxlib.models.saved.hash_saved` of the synthesizer. DataError where the folder does not say so."""
+        path = self.folder / SUMMARY
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["model_hash"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise DataError(
+                f"{path}: does not say which synthesizer made the latents; {_MAKE_AGAIN}"
+            ) from None
 
     def _check_shards(self) -> int:
         """Whether every shard has the frames that the index names. Returns the width of the latents."""

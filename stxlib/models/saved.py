@@ -23,6 +23,8 @@ from stxlib.errors import DataError
 from stxlib.models.networks import Network, NetworkConfig, NetworkSizes, build_network
 from stxlib.models.speech_to_text import SpeechToTextConfig
 
+_FILES = ("network.yaml", "model.safetensors")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedConfig:
@@ -73,12 +75,21 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def hash_saved(folder: Path) -> str:
+    """Of the network saved in `folder`, config and weights: 64 hexadecimal digits. DataError for a folder that holds none."""
+    check_saved(folder)
+    digest = hashlib.sha256()
+    for name in _FILES:
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
+
+
 def check_saved(folder: Path) -> None:
     """Raise DataError for a folder that holds no network, before anything is done for its sake."""
-    for name in ("network.yaml", "model.safetensors"):
+    for name in _FILES:
         if not (folder / name).is_file():
             raise DataError(
-                f"{folder / name}: not there; give the folder of a finished training run (stage 3 or 5)"
+                f"{folder / name}: not there; give the folder of a network that is finished: of a speech model (stage 3), a synthesizer (stage 4) or a system (stage 5)"
             )
 
 

@@ -39,10 +39,8 @@ class TokenLabels:
         self.with_units = with_units
 
     def streams(self, present: Collection[str]) -> tuple[str, ...]:
-        """Streams to be read, of those present in a data directory. ValueError where some are missing."""
+        """Streams to be read, of those present in a data directory, and `units`. ValueError where some of the tasks' are missing."""
         found = streams_of_tasks(self.units, self.tasks, present)
-        if self.with_units and UNITS not in present:
-            raise ValueError("no stream units; run stage 2 (units) on this set")
         return (*found, UNITS) if self.with_units else found
 
     def __call__(self, values: Mapping[str, str]) -> dict[str, list[int]]:

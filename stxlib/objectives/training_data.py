@@ -17,6 +17,7 @@ from stxlib.errors import ConfigError, DataError
 from stxlib.models.synthesizer import Synthesizer
 from stxlib.models.wave_encoder import WaveEncoder
 from stxlib.objectives.label_encoder import UNITS, ClassLabels, LabelError, TokenLabels
+from stxlib.text.phones import UnitVocabulary
 from stxlib.text.saved import Units
 
 MORE_TEXT = "raise text_ratio or speech.batch_seconds"
@@ -50,6 +51,8 @@ class LabelReader:
         """ConfigError where a stream that is needed is missing."""
         self.data = data
         self.labels = labels
+        if isinstance(labels, TokenLabels) and labels.with_units:
+            check_has_units(data)
         try:
             self._tables = {stream: data.table(stream) for stream in labels.streams(data.streams)}
         except ValueError as error:
@@ -140,6 +143,11 @@ def mixed_batches(
     seconds_per_latent = 1 / encoder.latents_per_second
     seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
 
+    if given.latents is None or config.unheard_ratio:
+        for data in given.text:
+            if num_unknown := count_unknown(data, labels.units.units):
+                told.append(f"{data.path}: {num_unknown} units are unknown, and learnt from as <unk>")
+
     def sentences(batch_units: int, remedy: str) -> TextBatches:
         return TextBatches(
             (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
@@ -224,10 +232,31 @@ def labelled_with(labels: TokenLabels, sets: Sequence[DataDir], use: str) -> tup
     return TokenLabels(labels.units, found, with_units=labels.with_units), lines
 
 
+def check_has_units(data: DataDir) -> None:
+    """ConfigError for a set whose text is not spelt in units."""
+    if not data.has(UNITS):
+        raise ConfigError(f"{data.path}: no stream {UNITS}; run stage 2 (units) on this set")
+
+
+def count_unknown(data: DataDir, units: UnitVocabulary) -> int:
+    """Units of a set's text that the vocabulary does not have. DataError where it has none of them, ConfigError where there is no stream."""
+    check_has_units(data)
+    num_units = num_unknown = 0
+    table = data.table(UNITS)
+    for utt in data.utts:
+        ids = units.encode(table[utt].split())
+        num_units += len(ids)
+        num_unknown += ids.count(units.unk)
+    if num_unknown == num_units:
+        raise DataError(
+            f"{data.path / UNITS}: no unit is one that the network knows; run stage 2 (units) with its units on this set"
+        )
+    return num_unknown
+
+
 def spelt_sentences(data: DataDir, labels: TokenLabels) -> Iterator[Sentence]:
     """The units of a set's text, with labels."""
-    if not data.has(UNITS):
-        raise ConfigError(f"{data.path}: no stream units; run stage 2 (units) on this set")
+    check_has_units(data)
     spelling, read = data.table(UNITS), LabelReader(data, labels)
     for utt in data.utts:
         yield Sentence(utt, labels.units.units.encode(spelling[utt].split()), read(utt))

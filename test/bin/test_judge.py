@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from toy_network import save_model, speech
 from toy_synthesizer import Oracle, ToySynthesizer
 
 from stxlib.bin import judge as command
+from stxlib.config import dump_config
 from stxlib.data.batch import pad
 from stxlib.data.label_store import utterance_seed
 from stxlib.data.tables import read_table, write_table
 from stxlib.errors import ConfigError, DataError
 from stxlib.models.latent_alignment import AlignedLatents, align_latents
-from stxlib.models.saved import load_network
+from stxlib.models.saved import fingerprint, load_network, read_saved
 from stxlib.models.speech_to_text import SpeechToText
 from stxlib.ops.segments import Segments
 from stxlib.report import latents_png
@@ -81,12 +84,22 @@ def toy(network: SpeechToText) -> ToySynthesizer:
 
 
 @pytest.fixture
+def made(model: Path, network: SpeechToText, tmp_path: Path) -> Path:
+    """A folder that says that it is a synthesizer of the model's latents; which one, the tests say."""
+    folder = tmp_path / "made"
+    shutil.copytree(model, folder)
+    saved = replace(read_saved(model), latents_of=fingerprint(network.encoder))
+    (folder / "network.yaml").write_text(dump_config(saved))
+    return folder
+
+
+@pytest.fixture
 def judge(
-    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, made: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
     def run(synthesizer: torch.nn.Module, *options: str) -> dict[str, Any]:
         monkeypatch.setattr(command, "load_synthesizer", lambda *_: synthesizer)
-        paths = ["--model", str(model), "--synthesizer", str(model), "--data", str(data)]
+        paths = ["--model", str(model), "--synthesizer", str(made), "--data", str(data)]
         command.main([*paths, "--out", str(tmp_path / "judged"), "--device", "cpu", *options])
         found: dict[str, Any] = json.loads((tmp_path / "judged" / "judged.json").read_text())
         return found
@@ -233,12 +246,22 @@ def test_what_does_not_fit(
     with pytest.raises(ConfigError, match="batch_seconds: 0; give a number above 0"):
         judge(toy, "--batch_seconds", "0")
     other = save_model(tmp_path / "other")
+    with pytest.raises(
+        ConfigError, match="was made for another speech encoder than that of .*; make it with"
+    ):
+        judge(toy, "--synthesizer", str(other))
+    for option, folder in (("--model", model), ("--data", data)):
+        with pytest.raises(ConfigError, match=f"--out .* is {option} as well, and would be written over"):
+            judge(toy, "--out", str(folder))
     symbols = (other / "units" / "units" / "symbols.txt").read_text()
     (other / "units" / "units" / "symbols.txt").write_text(symbols + "zz\n")
     with pytest.raises(
         ConfigError, match="--synthesizer .*other.*: has other units than .*; make it with this speech"
     ):
         judge(toy, "--synthesizer", str(other))
+    write_table(data / "units", dict.fromkeys(TEXTS, "zz"))
+    with pytest.raises(DataError, match="units: no unit is one that the network knows; run stage 2"):
+        judge(toy)
     (data / "units").unlink()
     with pytest.raises(ConfigError, match="no stream units; run stage 2"):
         judge(toy)

@@ -98,7 +98,7 @@ def test_what_is_written_and_said(
     seen = {symbol for line in (data / "units").read_text().splitlines() for symbol in line.split()[1:]}
     unseen = [symbol for symbol in vocabulary.symbols[2:] if symbol not in seen]
     assert summary["unseen_units"] == unseen
-    assert f"16 utterances, {summary['num_frames']} latents, 80 units" in told
+    assert f"passes: 16 utterances, {summary['num_frames']} latents, 80 units" in told
     assert f"WARNING: {len(unseen)} units never occur ({unseen[0]} " in told
     saved = load_config(SavedConfig, out / "network.yaml")
     assert saved.tasks == () and saved.ctc_task == ""
@@ -170,7 +170,7 @@ def test_what_is_wrong_is_said(project: Project, model: Path, data: Path, tmp_pa
         project(data=bare)
     write_table(bare / "units", dict.fromkeys((*spelt(UnitVocabulary.of([])), "short"), "no such units"))
     with pytest.raises(
-        DataError, match=r"bare/units: no unit is one of .*units; run stage 2 \(units\) with these"
+        DataError, match=r"bare/units: no unit is one that the network knows; run stage 2 \(units\) with its"
     ):
         project(data=bare)
     assert not (tmp_path / "out" / "network.yaml").exists()
@@ -181,6 +181,14 @@ def test_what_is_wrong_is_said(project: Project, model: Path, data: Path, tmp_pa
     save_network(tmp_path / "classifier", network, saved, units_dir=model / "units")
     with pytest.raises(ConfigError, match="holds a network of kind classifier, which has no CTC at its"):
         project(model=tmp_path / "classifier")
+    before = (model / "network.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="--out .* is --model as well, and would be written over"):
+        project("--out", str(model))
+    with pytest.raises(
+        ConfigError, match="--out .*: holds a network of kind classifier, which would be written"
+    ):
+        project("--out", str(tmp_path / "classifier"))
+    assert (model / "network.yaml").read_bytes() == before
 
 
 @pytest.mark.slow

@@ -154,6 +154,29 @@ def test_text_that_is_not_spelt(toy: ToySynthesizer, data: Path, synthesize: Cal
         synthesize()
 
 
+def test_text_of_other_units_or_none(
+    toy: ToySynthesizer, data: Path, synthesize: Callable[..., Path]
+) -> None:
+    write_table(data / "units", dict.fromkeys(read_table(data / "units"), "? !"))
+    with pytest.raises(
+        DataError, match=r"units: no unit is one of .*units; run stage 2 \(units\) with these"
+    ):
+        synthesize()
+    for stream in ("text", "units"):
+        write_table(data / stream, {})
+    with pytest.raises(DataError, match="is empty; give a set with text"):
+        synthesize()
+
+
+def test_a_folder_that_is_read_is_not_written_over(
+    toy: ToySynthesizer, model: Path, synthesize: Callable[..., Path]
+) -> None:
+    before = (model / "config.yaml").exists()
+    with pytest.raises(ConfigError, match="is --model as well, and would be written over; give a folder of"):
+        synthesize(out=str(model))
+    assert (model / "config.yaml").exists() == before
+
+
 def test_a_disk_without_room(
     toy: ToySynthesizer, synthesize: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -176,7 +199,7 @@ def test_a_network_that_makes_no_latents(model: Path) -> None:
     ("option", "value", "message"),
     [
         ("num_sentences", "-1", "num_sentences: -1; expected 0"),
-        ("versions", "0", "versions: 0; expected 1 or more"),
+        ("versions", "0", "versions: 0; expected 1 to 1000"),
         ("batch_units", "0", "batch_units: 0; expected 1 or more"),
         ("num_jobs", "0", "num_jobs: 0; expected 1 or more"),
         ("shard_megabytes", "0", "shard_megabytes: 0; expected a number above 0"),

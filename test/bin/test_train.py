@@ -323,6 +323,24 @@ def test_one_backbone_learns_from_speech_and_from_latents_made_of_text(
         assert torch.equal(before[name], after[name]) == is_frozen, name
     assert decoded(run, corpus / "dev", tmp_path / "decode").keys() == {"text"}
     synthesize(["--model", str(made), "--data", str(text), "--out", str(made / "latents"), "--device", "cpu"])
+    summary = made / "latents" / "summary.json"
+    right = summary.read_text()
+    summary.write_text(right.replace('"model_hash": "', '"model_hash": "0'))
+    with pytest.raises(
+        ConfigError, match="--latents .*: were made by another synthesizer than --synthesizer"
+    ):
+        main(
+            command(
+                corpus,
+                tmp_path / "wrong",
+                *options,
+                *with_text,
+                "--latents",
+                str(made / "latents"),
+                config=tiny,
+            )
+        )
+    summary.write_text(right)
     unheard = ["--batches.unheard_ratio", "2"]
     stored = [*options, *with_text, "--latents", str(made / "latents")]
     main(command(corpus, tmp_path / "stored", *stored, *unheard, config=tiny))
@@ -339,6 +357,13 @@ def test_one_backbone_learns_from_speech_and_from_latents_made_of_text(
     ):
         with pytest.raises(ConfigError, match=told):
             main(command(corpus, tmp_path / "wrong", *wrong, config=tiny))
+    shutil.copytree(text, tmp_path / "other_text")
+    write_table(tmp_path / "other_text" / "units", dict.fromkeys(read_table(text / "units"), "?"))
+    with pytest.raises(
+        DataError, match="other_text/units: no unit is one that the network knows; run stage 2"
+    ):
+        other_text = ["--text", str(tmp_path / "other_text"), "--synthesizer", str(made)]
+        main(command(corpus, tmp_path / "wrong", *options, *other_text, config=tiny))
     second = tmp_path / "second"
     main(command(corpus, second, "--seed", "2", steps=1))
     with pytest.raises(ConfigError, match="was made for another speech encoder"):
