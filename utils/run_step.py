@@ -67,9 +67,11 @@ def run_step(args: argparse.Namespace, log: IO[str]) -> int:
     if args.resume == "false":
         old = None
         if args.stage in KEPT_STAGES and out is not None and out.exists():
-            assert args.exp.resolve() in out.resolve().parents, f"{out} is not in {args.exp}"
-            print(f"{args.name}: --resume false: deleting {out}", flush=True)
-            shutil.rmtree(out)
+            if args.exp.resolve() in out.resolve().parents:
+                print(f"{args.name}: --resume false: deleting {out}", flush=True)
+                shutil.rmtree(out)
+            else:  # data, which the command itself replaces when it has made others
+                print(f"{args.name}: --resume false: making {out} again", flush=True)
     now = stamp.describe(args.command, old)
     if old is not None:
         is_done = old["state"] == "done"

@@ -23,6 +23,8 @@ ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")  # of many gigabytes, whi
 NOT_TABLES = (*AUDIO_SUFFIXES, *ARCHIVE_SUFFIXES, ".log", ".stamp.json")
 # Of SLURP, the deepest tables are in slurp/dataset/slurp. Further down are folders of speakers, by the thousand.
 CORPUS_DEPTH = 3
+# Of all that was trained, what a report is made of: scores, how long decoding took, and what was thought of synthesizers.
+OF_EXP = ("score*.json", "decode_*/summary.json", "judged.json")
 SCRIPT_SUFFIXES = frozenset({".py", ".sh", ".yaml", ".json", ".txt"})
 LAUNCHER = "/utils/launch.py"  # of several processes; how many does not count
 
@@ -108,7 +110,7 @@ def files_of(path: Path, is_exp: bool = False, is_corpus: bool = False) -> list[
     if not path.is_dir():
         return []
     if is_exp:
-        return sorted(path.rglob("score*.json"))
+        return sorted(found for name in OF_EXP for found in path.rglob(name))
     if is_corpus:
         return tables(path, depth=CORPUS_DEPTH)
     if (path / "network.yaml").is_file():

@@ -4,18 +4,19 @@
     python -m stxlib.bin.report --table results --out RESULTS.md
 
 The first writes results/paired/<row>-<row>.<set>.<figure>.json, one for each pair of rows, set and figure, over all seeds that both rows
-have, by `stxlib.bin.compare`, and removes older ones; the second makes a section of RESULTS.md of them.
+have, by `stxlib.bin.compare`, in place of all older ones when it is done; the second makes a section of RESULTS.md of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from stxlib.bin.compare import main as compare
-from stxlib.errors import run
+from stxlib.errors import DataError, run
 
 # Row of the table -> name of its runs, and how they are decoded.
 ROWS = {
@@ -51,15 +52,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder of the record")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data directories")
     options = parser.parse_args(argv)
-    paired: Path = options.results / "paired"
-    paired.mkdir(exist_ok=True)
-    for old in paired.glob("*.json"):
-        old.unlink()
+    recorded: Path = options.results / "predictions"
+    for needed in (recorded, options.data / "train/text", *(options.data / name / "text" for name in SETS)):
+        if not needed.exists():
+            raise DataError(
+                f"{needed}: not there; give the folder of the record to --results, that of the data to --data"
+            )
+    paired, new = options.results / "paired", options.results / "paired.new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
     for baseline, system in PAIRS:
         for name in SETS:
-            before, after = (
-                predictions(options.results / "predictions", row, name) for row in (baseline, system)
-            )
+            before, after = (predictions(recorded, row, name) for row in (baseline, system))
             seeds = sorted(before.keys() & after.keys())
             if not seeds:
                 print(f"{baseline} and {system} on {name}: no seed that both rows have; not compared")
@@ -71,9 +75,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                     *("--ref", options.data / name, "--metric", metric, "--figure", figure, *train_text),
                     *("--baseline", *(before[seed] for seed in seeds)),
                     *("--system", *(after[seed] for seed in seeds)),
-                    *("--out", paired / f"{baseline}-{system}.{name}.{figure}.json"),
+                    *("--out", new / f"{baseline}-{system}.{name}.{figure}.json"),
                 ]
                 compare([str(word) for word in command])
+    shutil.rmtree(paired, ignore_errors=True)
+    new.rename(paired)
 
 
 def predictions(folder: Path, row: str, name: str) -> dict[str, Path]:

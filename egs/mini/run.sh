@@ -20,6 +20,7 @@ record=false              # keep scores and predictions of finished runs in resu
 toy=false                 # tiny sizes in data_toy and exp_toy: the whole recipe in a minute, without a useful result
 . ../../utils/stages.sh
 
+if $toy && $record; then stx_usage_error "--record true: what --toy true trains is no result; leave out one of them"; fi
 size=(--scale 1.0) steps=(--seed "$seed")
 if $toy; then
   data=${data}_toy exp=${exp}_toy jobs=1 size=(--scale 0.02)

@@ -74,14 +74,14 @@ def keep_predictions(run: Run, results: Path, name: str) -> None:
     kept = {path.relative_to(folder): path.read_text(encoding="utf-8") for path in folder.glob("*/*")}
     if found == kept:
         return
-    shutil.rmtree(folder, ignore_errors=True)
-    for path, text in found.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        write_text(folder / path, text)
     for path, comparison in read_paired(results).items():
         paths = (*comparison["baseline"]["paths"], *comparison["system"]["paths"])
         if any(Path(one).parent.name == name for one in paths):
             path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, text in found.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_text(folder / path, text)
 
 
 def read_paired(results: Path) -> dict[Path, dict[str, Any]]:

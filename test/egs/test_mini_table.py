@@ -11,6 +11,7 @@ import pytest
 from run_recipe import run_recipe
 
 from stxlib.data.tables import write_table
+from stxlib.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "egs" / "mini"))
@@ -62,6 +63,32 @@ def test_rows_that_are_there_are_compared_over_their_common_seeds(
     assert [Path(path).parent.name for path in wer["baseline"]["paths"]] == ["asr.long.multi_seed2"]
     assert wer["baseline"]["value"] == pytest.approx(100 * 8 / 84)
     assert wer["system"]["value"] == pytest.approx(100 * 2 / 84)
+
+
+def test_what_is_missing_is_said_and_earlier_tests_are_kept(tmp_path: Path) -> None:
+    old = tmp_path / "results" / "paired" / "old.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    with pytest.raises(DataError, match="predictions: not there; give the folder of the record to --results"):
+        main(["--results", str(tmp_path / "results"), "--data", str(tmp_path)])
+    (tmp_path / "results" / "predictions").mkdir()
+    with pytest.raises(DataError, match="train/text: not there; give .*, that of the data to --data"):
+        main(["--results", str(tmp_path / "results"), "--data", str(tmp_path)])
+    assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--rows", "a zzz"], "table.sh: --rows zzz: no such row\n"),
+        (["--rows"], "table.sh: --rows: needs a value\n"),
+        (["--rows=a", "--toy", "true"], "what --toy true trains is no result"),
+    ],
+)
+def test_nothing_is_run_where_something_is_wrong(options: list[str], told: str) -> None:
+    done = run_recipe(ROOT / "egs" / "mini", "--dry_run", *options, script="table.sh")
+    assert done.returncode == 2 and told in done.stderr
+    assert "stage" not in done.stdout
 
 
 def test_rows_are_called_as_table_sh_calls_them() -> None:

@@ -304,6 +304,17 @@ def test_edited_config_stops_a_finished_training(clone: Path) -> None:
     assert not marker.exists() and calls(clone)[4:] == ["seed1"]
 
 
+def test_data_that_a_stage_makes_outside_of_exp_are_not_deleted(clone: Path) -> None:
+    recipe = recipe_of(clone) / "run.sh"
+    recipe.write_text(recipe.read_text().replace('--out "exp/pretrain/seed$seed"', "--out data_spoken"))
+    assert run(clone, "--stop_stage", "3").returncode == 0
+    kept = recipe_of(clone) / "data_spoken" / "kept"
+    kept.touch()
+    again = run(clone, "--stage", "3", "--stop_stage", "3", "--resume", "false")
+    assert again.returncode == 0 and "--resume false: making data_spoken again" in again.stdout
+    assert kept.exists() and calls(clone)[-1] == "data_spoken"
+
+
 def test_changed_input_is_noticed(clone: Path) -> None:
     run(clone, "--stop_stage", "6")
     (recipe_of(clone) / "data" / "text").write_text("a 2\n")
@@ -381,6 +392,12 @@ def test_a_report_that_was_deleted_is_made_again(clone: Path) -> None:
     scored.write_text("{}")
     assert "exp/asr/seed2/: new: score.json" in run(clone, "--stage", "7").stdout
     assert "report: up to date" in run(clone, "--stage", "7").stdout
+    for name in ("decode_joint_dev/summary.json", "judged.json"):  # decoded, judged again
+        path = recipe_of(clone) / "exp" / "asr" / "seed2" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+        assert "exp/asr/seed2/" in run(clone, "--stage", "7").stdout
+        assert "report: up to date" in run(clone, "--stage", "7").stdout
     (recipe_of(clone) / "exp" / "RESULTS.md").unlink()
     assert "up to date" not in run(clone, "--stage", "7").stdout
     assert (recipe_of(clone) / "exp" / "RESULTS.md").exists()
