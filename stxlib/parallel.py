@@ -1,12 +1,12 @@
-"""A command's work in several processes of its own, which end when it does, however it ends."""
+"""Processes that a command starts for its work, and that end when it does, however it ends."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import multiprocessing.connection
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ def in_processes(work: Callable[..., T], of_each: Sequence[tuple[Any, ...]], if_
     # Not forked: a forked process inherits locks of torch's thread pools and may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(
-        len(of_each), mp_context=context, initializer=_end_with_parent
+        len(of_each), mp_context=context, initializer=end_with_parent
     ) as pool:
         futures = [pool.submit(work, *arguments) for arguments in of_each]
         try:
@@ -33,13 +33,15 @@ def in_processes(work: Callable[..., T], of_each: Sequence[tuple[Any, ...]], if_
             raise DataError(if_killed) from None
 
 
-def _end_with_parent() -> None:
-    """Watch the process that started this one: where it is killed, its pool cannot end us, and we would go on writing unseen."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def end_with_parent() -> None:
+    """To be called in a process that another one has started: end it when that one has been killed.
 
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
+    It would not notice by itself: it goes on to the end of its work, unseen, or is blocked on a pipe that a sibling keeps open.
+    """
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
-    threading.Thread(target=watch, daemon=True).start()
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import os
 import signal
-import threading
-import time
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +16,7 @@ from stxlib.data.audio import UnreadableAudio
 from stxlib.data.augment import Augment
 from stxlib.data.data_dir import DataDir
 from stxlib.errors import StxError
+from stxlib.parallel import end_with_parent
 
 # How many other utterances are tried where nothing of a job can be read.
 _MAX_SUBSTITUTES = 100
@@ -175,14 +173,7 @@ def _start_worker(worker: int) -> None:
     # A signal to the whole process group is for the trainer, which saves and then ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(trainer: int) -> None:
-    """End this worker when the trainer has been killed: blocked on a full pipe that a sibling keeps open, it would never notice."""
-    while os.getppid() == trainer:
-        time.sleep(1.0)
-    os._exit(1)
+    end_with_parent()
 
 
 def _as_it_is(waves: Any) -> Any:

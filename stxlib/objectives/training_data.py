@@ -143,14 +143,9 @@ def mixed_batches(
     seconds_per_latent = 1 / encoder.latents_per_second
     seconds_per_unit = synthesizer.frames_per_unit * seconds_per_latent
 
-    if given.latents is None or config.unheard_ratio:
-        for data in given.text:
-            if num_unknown := count_unknown(data, labels.units.units):
-                told.append(f"{data.path}: {num_unknown} units are unknown, and learnt from as <unk>")
-
     def sentences(batch_units: int, remedy: str) -> TextBatches:
         return TextBatches(
-            (sentence for data in given.text for sentence in spelt_sentences(data, text_labels)),
+            (sentence for data in given.text for sentence in spelt_sentences(data, text_labels, told)),
             " ".join(str(data.path) for data in given.text),
             config=TextBatchConfig(batch_tokens=batch_units, max_tokens=config.max_units),
             seed=given.seed,
@@ -241,25 +236,44 @@ def check_has_units(data: DataDir) -> None:
 def count_unknown(data: DataDir, units: UnitVocabulary) -> int:
     """Units of a set's text that the vocabulary does not have. DataError where it has none of them, ConfigError where there is no stream."""
     check_has_units(data)
-    num_units = num_unknown = 0
-    table = data.table(UNITS)
+    table, found = data.table(UNITS), UnitCount()
     for utt in data.utts:
-        ids = units.encode(table[utt].split())
-        num_units += len(ids)
-        num_unknown += ids.count(units.unk)
-    if num_unknown == num_units:
-        raise DataError(
-            f"{data.path / UNITS}: no unit is one that the network knows; run stage 2 (units) with its units on this set"
-        )
-    return num_unknown
+        found.add(units.encode(table[utt].split()), units)
+    return found.checked(data)
 
 
-def spelt_sentences(data: DataDir, labels: TokenLabels) -> Iterator[Sentence]:
-    """The units of a set's text, with labels."""
+@dataclass
+class UnitCount:
+    """Units of a set's text, and those of them that the vocabulary does not have."""
+
+    units: int = 0
+    unknown: int = 0
+
+    def add(self, ids: Sequence[int], units: UnitVocabulary) -> None:
+        """Count those of a sentence."""
+        self.units += len(ids)
+        self.unknown += ids.count(units.unk)
+
+    def checked(self, data: DataDir) -> int:
+        """How many are unknown. DataError where all are."""
+        if self.unknown == self.units:
+            raise DataError(
+                f"{data.path / UNITS}: no unit is one that the network knows; run stage 2 (units) with its units on this set"
+            )
+        return self.unknown
+
+
+def spelt_sentences(data: DataDir, labels: TokenLabels, told: list[str]) -> Iterator[Sentence]:
+    """The units of a set's text, with labels; after the last, a line is added to `told` where some are unknown. DataError where all are."""
     check_has_units(data)
     spelling, read = data.table(UNITS), LabelReader(data, labels)
+    units, found = labels.units.units, UnitCount()
     for utt in data.utts:
-        yield Sentence(utt, labels.units.units.encode(spelling[utt].split()), read(utt))
+        ids = units.encode(spelling[utt].split())
+        found.add(ids, units)
+        yield Sentence(utt, ids, read(utt))
+    if num_unknown := found.checked(data):
+        told.append(f"{data.path}: {num_unknown} units are unknown, and learnt from as <unk>")
 
 
 def text_batches(

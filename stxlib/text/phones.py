@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, repeat
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from stxlib.errors import DataError
+from stxlib.parallel import in_processes
 from stxlib.text import espeak
 
 WORD_BOUNDARY = "|"
@@ -115,8 +114,14 @@ class EspeakG2P:
             return espeak.phonemize(lines, self.voice)
         size = -(-len(lines) // num_jobs)
         parts = [lines[start : start + size] for start in range(0, len(lines), size)]
-        with ProcessPoolExecutor(num_jobs, mp_context=get_context("spawn")) as pool:
-            return list(chain.from_iterable(pool.map(espeak.phonemize, parts, repeat(self.voice))))
+        if_killed = (
+            f"phones: a process of {num_jobs} was killed, most likely for lack of memory; lower num_jobs"
+        )
+        return list(
+            chain.from_iterable(
+                in_processes(espeak.phonemize, [(part, self.voice) for part in parts], if_killed)
+            )
+        )
 
 
 def flatten_words(words: Phones, word_boundary: bool) -> list[str]:
