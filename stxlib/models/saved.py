@@ -89,7 +89,7 @@ def check_saved(folder: Path) -> None:
     for name in _FILES:
         if not (folder / name).is_file():
             raise DataError(
-                f"{folder / name}: not there; give the folder of a network that is finished: of a speech model (stage 3), a synthesizer (stage 4) or a system (stage 5)"
+                f"{folder / name}: not there; give the folder of a finished training run (stage 3 or 5) or of a synthesizer (stage 4)"
             )
 
 
